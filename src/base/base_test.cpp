@@ -1,0 +1,86 @@
+#include <gtest/gtest.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "base/backoff.hpp"
+#include "base/bell.hpp"
+#include "base/result.hpp"
+#include "base/task_group.hpp"
+#include "base/time.hpp"
+
+namespace berth {
+namespace {
+
+asio::awaitable<void> count_rings(Bell& bell, int& count) {
+  for (;;) {
+    co_await bell.wait();
+    ++count;
+  }
+}
+
+TEST(Bell, ManyRingsWakeOnceAndNoneIsLost) {
+  asio::io_context io{1};
+  Bell bell{io.get_executor()};
+  int count = 0;
+  TaskGroup tasks{io.get_executor()};
+  for (int i = 0; i < 1000; ++i) bell.ring();
+  tasks.spawn("count", count_rings(bell, count));
+  io.poll();
+  EXPECT_EQ(count, 1);
+  bell.ring();
+  io.restart();
+  io.poll();
+  EXPECT_EQ(count, 2);
+  tasks.cancel();
+  io.restart();
+  io.poll();
+  EXPECT_EQ(tasks.size(), 0U);
+}
+
+TEST(TaskGroup, CancelEndsTasksAndRefusesNewOnes) {
+  asio::io_context io{1};
+  Bell bell{io.get_executor()};
+  int count = 0;
+  TaskGroup tasks{io.get_executor()};
+  tasks.spawn("one", count_rings(bell, count));
+  io.poll();
+  EXPECT_EQ(tasks.size(), 1U);
+  tasks.cancel();
+  tasks.spawn("late", count_rings(bell, count));
+  io.restart();
+  io.poll();
+  EXPECT_EQ(tasks.size(), 0U);
+}
+
+TEST(Time, PrintsRfc3339) {
+  EXPECT_EQ(to_rfc3339(WallTime{std::chrono::microseconds{0}}), "1970-01-01T00:00:00Z");
+  EXPECT_EQ(to_rfc3339_micro(WallTime{std::chrono::microseconds{1'700'000'000'000'123}}), "2023-11-14T22:13:20.000123Z");
+}
+
+TEST(Result, AddsContextOnTheWayUp) {
+  const Error error{ErrorCode::unavailable, "connection refused"};
+  EXPECT_EQ(error.with("add peer 10.0.0.1").text, "add peer 10.0.0.1: connection refused");
+}
+
+class FixedRng : public Rng {
+ public:
+  std::uint64_t next() override { return 0; }
+};
+
+TEST(Backoff, DoublesToTheLimitAndStartsAgainAfterSuccess) {
+  using namespace std::chrono_literals;
+  FixedRng rng;
+  Backoff backoff{{.initial = 100ms, .limit = 300ms}};
+  EXPECT_EQ(backoff.next(rng), 50ms);
+  EXPECT_EQ(backoff.next(rng), 100ms);
+  EXPECT_EQ(backoff.next(rng), 150ms);
+  EXPECT_EQ(backoff.next(rng), 150ms);
+  backoff.succeeded();
+  EXPECT_EQ(backoff.next(rng), 50ms);
+}
+
+}  // namespace
+}  // namespace berth

@@ -1,0 +1,81 @@
+// What a BGP engine is asked to do: plain values with units, already checked, so that an engine only
+// translates. plan/bgp_config.hpp makes them from BgpConf, BgpPeers and Nodes.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "model/ip_address.hpp"
+
+namespace berth {
+
+// One host route (/32 or /128) with one next hop of the same family.
+struct BgpRoute {
+  IpAddress address;
+  IpAddress next_hop;
+  auto operator<=>(const BgpRoute&) const = default;
+};
+
+// A change of any of these needs a restart of the BGP server, which is planned (graceful restart).
+struct BgpGlobal {
+  std::uint32_t as = 0;           // never 0
+  std::string router_id;          // IPv4 notation
+  std::int32_t listen_port = -1;  // -1: active only
+  std::vector<std::string> listen_addresses;
+  bool use_multiple_paths = false;
+  bool operator==(const BgpGlobal&) const = default;
+};
+
+struct BgpPeerConfig {
+  struct Family {
+    IpFamily family = IpFamily::v4;
+    bool graceful_restart = true;
+    bool add_path_receive = false;
+    std::uint32_t add_path_send_max = 10;  // 0: off
+    bool operator==(const Family&) const = default;
+  };
+  std::string object;            // name of the BgpPeer, for status and messages
+  IpAddress neighbor;            // the identity of a peer in the engine
+  std::uint32_t peer_as = 0;     // never 0
+  std::uint32_t local_as = 0;    // 0: the global one
+  std::string auth_password;     // TCP MD5; never logged
+  std::string description;
+  bool admin_down = false;
+  std::uint32_t allow_own_as = 0;
+  std::string remove_private_as;  // "", ALL or REPLACE
+  bool replace_peer_as = false;
+  std::uint32_t ebgp_multihop_ttl = 0;  // 0: off
+  std::uint64_t connect_retry_s = 0;    // 0: the engine's default
+  std::uint64_t hold_time_s = 90;       // at least 3
+  std::uint64_t keepalive_interval_s = 30;
+  std::uint64_t minimum_advertisement_interval_s = 0;
+  bool passive = false;
+  std::string remote_address;     // transport address, when not the neighbour's
+  std::uint32_t remote_port = 0;  // 0: 179
+  std::uint32_t tcp_mss = 0;
+  bool mtu_discovery = false;
+  bool graceful_restart = true;
+  std::uint32_t restart_time_s = 120;
+  std::uint32_t deferral_time_s = 5;  // GoBGP's own default, 360, silences healthy peers
+  bool notification_enabled = false;  // RFC 8538
+  bool long_lived_enabled = false;
+  std::uint32_t stale_routes_time_s = 0;
+  bool helper_only = false;
+  std::vector<Family> families;
+  bool operator==(const BgpPeerConfig&) const = default;
+};
+
+struct BgpDesired {
+  std::optional<BgpGlobal> global;  // absent: BGP is not configured; no session, no route
+  std::vector<BgpPeerConfig> peers;  // sorted by neighbour, one each
+  std::set<BgpRoute> routes;
+  // RFC 8326: routes carry the community GRACEFUL_SHUTDOWN (65535:0), so that others are preferred.
+  bool graceful_shutdown = false;
+  bool operator==(const BgpDesired&) const = default;
+};
+
+}  // namespace berth

@@ -1,0 +1,115 @@
+#include "model/ip_address.hpp"
+
+#include <arpa/inet.h>
+
+#include <array>
+#include <charconv>
+#include <limits>
+
+#include <fmt/format.h>
+
+namespace berth {
+namespace {
+
+constexpr int block_host_bits = 6;  // 64 addresses a block
+
+IpNumber all_ones(int bits) {
+  return bits >= 128 ? ~IpNumber{0} : (IpNumber{1} << bits) - 1;
+}
+
+std::optional<int> parse_prefix_length(std::string_view text, int most) {
+  int value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  if (value < 0 || value > most || (text.size() > 1 && text[0] == '0')) return std::nullopt;
+  return value;
+}
+
+tl::unexpected<Error> invalid_address(std::string_view text, std::string_view rule) {
+  return fail(ErrorCode::invalid,
+              fmt::format("invalid eip address format: spec.address \"{}\": {}; write one address, "
+                          "address/prefix or first-last, e.g. 192.0.2.10-192.0.2.20",
+                          text.substr(0, 100),
+                          rule));
+}
+
+}  // namespace
+
+std::string_view to_string(IpFamily family) { return family == IpFamily::v4 ? "IPv4" : "IPv6"; }
+
+std::optional<IpAddress> IpAddress::parse(std::string_view text) {
+  if (text.empty() || text.size() > 45) return std::nullopt;
+  const std::string terminated{text};
+  if (terminated.find('\0') != std::string::npos) return std::nullopt;
+  std::array<unsigned char, 16> bytes{};
+  const bool v6 = text.find(':') != std::string_view::npos;
+  if (inet_pton(v6 ? AF_INET6 : AF_INET, terminated.c_str(), bytes.data()) != 1) return std::nullopt;
+  IpAddress out{v6 ? IpFamily::v6 : IpFamily::v4, 0};
+  for (std::size_t i = 0; i < (v6 ? 16U : 4U); ++i) out.number = (out.number << 8) | bytes[i];
+  if (v6 && (out.number >> 32) == 0xFFFF) return std::nullopt;  // ::ffff:0:0/96
+  return out;
+}
+
+std::string IpAddress::to_bytes() const {
+  std::string out(family == IpFamily::v4 ? 4 : 16, '\0');
+  IpNumber rest = number;
+  for (std::size_t i = out.size(); i-- > 0; rest >>= 8) out[i] = static_cast<char>(rest & 0xFF);
+  return out;
+}
+
+std::string IpAddress::to_string() const {
+  std::array<char, INET6_ADDRSTRLEN> text{};
+  inet_ntop(family == IpFamily::v4 ? AF_INET : AF_INET6, to_bytes().data(), text.data(), text.size());
+  return text.data();
+}
+
+std::strong_ordering IpAddress::operator<=>(const IpAddress& other) const {
+  if (family != other.family) return family <=> other.family;
+  if (number == other.number) return std::strong_ordering::equal;
+  return number < other.number ? std::strong_ordering::less : std::strong_ordering::greater;
+}
+
+std::uint64_t IpRange::size() const {
+  const IpNumber distance = last.number - first.number;
+  constexpr auto most = std::numeric_limits<std::uint64_t>::max();
+  return distance >= most ? most : static_cast<std::uint64_t>(distance) + 1;
+}
+
+Result<IpRange> parse_ip_range(std::string_view text) {
+  if (const auto slash = text.find('/'); slash != std::string_view::npos) {
+    const auto ip = IpAddress::parse(text.substr(0, slash));
+    if (!ip) return invalid_address(text, "the part before / is not an IP address");
+    const auto length = parse_prefix_length(text.substr(slash + 1), ip->bits());
+    if (!length) return invalid_address(text, fmt::format("the prefix length is a number from 0 to {}", ip->bits()));
+    const IpNumber host_mask = all_ones(ip->bits() - *length);
+    const IpAddress first{ip->family, ip->number & ~host_mask};
+    return IpRange{first, first.plus(host_mask)};
+  }
+  if (const auto dash = text.find('-'); dash != std::string_view::npos) {
+    const auto first = IpAddress::parse(text.substr(0, dash));
+    const auto last = IpAddress::parse(text.substr(dash + 1));
+    if (!first || !last) return invalid_address(text, "both ends of a range are IP addresses without blanks");
+    if (first->family != last->family) return invalid_address(text, "both ends are of one family");
+    if (*last < *first) return invalid_address(text, "the last address is not below the first");
+    return IpRange{*first, *last};
+  }
+  const auto ip = IpAddress::parse(text);
+  if (!ip) return invalid_address(text, "not an IP address");
+  return IpRange{*ip, *ip};
+}
+
+IpRange block_range(const IpAddress& ip) {
+  const IpNumber host_mask = all_ones(block_host_bits);
+  const IpAddress first{ip.family, ip.number & ~host_mask};
+  return {first, first.plus(host_mask)};
+}
+
+std::string block_name(const IpAddress& ip) {
+  const IpAddress first = block_range(ip).first;
+  if (first.family == IpFamily::v4) return fmt::format("v4-{}-26", first.to_string());
+  return fmt::format("v6-{:016x}{:016x}-122",
+                     static_cast<std::uint64_t>(first.number >> 64),
+                     static_cast<std::uint64_t>(first.number));
+}
+
+}  // namespace berth

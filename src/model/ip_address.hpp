@@ -1,0 +1,63 @@
+// IpAddress and IpRange: values of either family, ordered IPv4 before IPv6, with the arithmetic that
+// allocation needs. IPv4 is kept as its 32-bit number, IPv6 as its 128-bit one.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.hpp"
+
+namespace berth {
+
+enum class IpFamily : std::uint8_t { v4, v6 };
+std::string_view to_string(IpFamily family);  // "IPv4" or "IPv6", as Kubernetes writes it
+
+using IpNumber = unsigned __int128;
+
+struct IpAddress {
+  IpFamily family = IpFamily::v4;
+  IpNumber number = 0;
+
+  static IpAddress v4(std::uint32_t number) { return {IpFamily::v4, number}; }
+  // Strict: no leading zeros, no blanks, no zone, no IPv4-mapped IPv6 (KEP-4858).
+  static std::optional<IpAddress> parse(std::string_view text);
+  // The canonical text form (RFC 5952 for IPv6).
+  [[nodiscard]] std::string to_string() const;
+  // 4 or 16 bytes in network order.
+  [[nodiscard]] std::string to_bytes() const;
+  [[nodiscard]] int bits() const { return family == IpFamily::v4 ? 32 : 128; }
+  [[nodiscard]] IpAddress plus(IpNumber by) const { return {family, number + by}; }
+  std::strong_ordering operator<=>(const IpAddress& other) const;
+  bool operator==(const IpAddress&) const = default;
+};
+
+// All addresses from `first` to `last`, both included; one family, first <= last.
+struct IpRange {
+  IpAddress first;
+  IpAddress last;
+
+  [[nodiscard]] bool contains(const IpAddress& ip) const {
+    return ip.family == first.family && first <= ip && ip <= last;
+  }
+  [[nodiscard]] bool overlaps(const IpRange& other) const {
+    return first.family == other.first.family && first <= other.last && other.first <= last;
+  }
+  // The number of addresses; sizes beyond 2^64-1 are shown as 2^64-1.
+  [[nodiscard]] std::uint64_t size() const;
+  bool operator==(const IpRange&) const = default;
+};
+
+// The forms of an Eip's `spec.address`: one address, `address/prefix length` (host bits are masked
+// off), or `first-last`. The error names the field and the rule.
+Result<IpRange> parse_ip_range(std::string_view text);
+
+// The aligned block that holds `ip`: a /26 of IPv4, a /122 of IPv6, both 64 addresses.
+IpRange block_range(const IpAddress& ip);
+// Its object name: `v4-192.0.2.0-26`, `v6-<32 hex digits>-122` (a colon is refused in names).
+std::string block_name(const IpAddress& ip);
+
+}  // namespace berth

@@ -1,0 +1,303 @@
+// The nouns: what Berth keeps of each Kubernetes object. Values without behaviour; only the fields
+// that a decision or a status reads. kube/ decodes them, plan/ decides by them.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/time.hpp"
+#include "model/ip_address.hpp"
+#include "model/names.hpp"
+
+namespace berth {
+
+using Labels = std::map<std::string, std::string, std::less<>>;
+
+enum class ServiceType : std::uint8_t { cluster_ip, node_port, load_balancer, external_name };
+enum class TrafficPolicy : std::uint8_t { cluster, local };
+enum class Protocol : std::uint8_t { bgp, layer2, vip };
+std::string_view to_string(Protocol protocol);
+std::optional<Protocol> parse_protocol(std::string_view text);  // empty is bgp, as in OpenELB
+
+struct ServicePort {
+  std::string protocol;  // TCP, UDP, SCTP
+  std::uint16_t port = 0;
+  auto operator<=>(const ServicePort&) const = default;
+};
+
+struct Ingress {  // one entry of status.loadBalancer.ingress; either field may be empty
+  std::string ip;
+  std::string hostname;
+  bool operator==(const Ingress&) const = default;
+};
+
+struct Service {
+  ObjectName name;
+  Uid uid;
+  ResourceVersion version;
+  std::string created;  // RFC 3339 as the API server wrote it: sorts as text
+  bool deleting = false;
+  ServiceType type = ServiceType::cluster_ip;
+  std::optional<std::string> load_balancer_class;
+  std::string load_balancer_ip;  // deprecated since 1.24, still honoured
+  TrafficPolicy external_traffic_policy = TrafficPolicy::cluster;
+  std::vector<IpFamily> families;  // spec.ipFamilies, in order
+  std::vector<ServicePort> ports;
+  Labels annotations;       // those whose key contains "kubesphere.io/"
+  std::string pool_label;   // value of the label keys::pool, or empty
+  bool has_pool_label = false;
+  std::vector<std::string> finalizers;  // all of them: a merge patch replaces the list
+  std::vector<Ingress> ingress;
+
+  using Key = ObjectName;
+  [[nodiscard]] const Key& key() const { return name; }
+  bool operator==(const Service&) const = default;
+};
+
+// Eip. `ranges` is empty and `invalid` says why when spec.address can't be read.
+struct Pool {
+  std::string name;
+  Uid uid;
+  ResourceVersion version;
+  bool deleting = false;
+  std::string address;  // spec.address as written
+  std::vector<IpRange> ranges;
+  std::string invalid;
+  Protocol protocol = Protocol::bgp;
+  std::string interface;
+  bool disabled = false;
+  bool is_default = false;
+  std::int64_t priority = 0;
+  std::vector<std::string> namespaces;
+  Labels namespace_selector;
+  std::vector<std::string> finalizers;
+
+  struct Status {
+    bool occupied = false;
+    std::int64_t usage = 0;
+    std::int64_t pool_size = 0;
+    std::map<std::string, std::string> used;  // address text -> "ns/name" or "ns/a;ns/b"
+    std::string first_ip;
+    std::string last_ip;
+    bool ready = false;
+    bool v4 = false;
+    bool operator==(const Status&) const = default;
+  } status;
+
+  using Key = std::string;
+  [[nodiscard]] const Key& key() const { return name; }
+  bool operator==(const Pool&) const = default;
+};
+
+enum class HolderState : std::uint8_t { held, freeing };
+
+struct Holder {
+  ObjectName service;
+  Uid uid;
+  HolderState state = HolderState::held;
+  std::string mark;  // identifies one giving back; set when freeing
+  bool operator==(const Holder&) const = default;
+};
+
+struct BlockEntry {
+  std::vector<Holder> holders;  // several when shared; none while in quarantine or reserved
+  std::string pool;
+  Protocol protocol = Protocol::bgp;
+  std::string interface;
+  std::string sharing_key;
+  std::string reserved_for;  // "ns/name": the last holder, who may have it back at once
+  std::string freed_at;      // RFC 3339; for people, nothing decides by it
+  bool operator==(const BlockEntry&) const = default;
+};
+
+// The record of allocations of 64 aligned addresses (ARCHITECTURE.md, "take, publish, record").
+struct AddressBlock {
+  std::string name;
+  Uid uid;
+  ResourceVersion version;  // empty: the object does not exist yet
+  std::map<IpAddress, BlockEntry> addresses;
+
+  using Key = std::string;
+  [[nodiscard]] const Key& key() const { return name; }
+  bool operator==(const AddressBlock&) const = default;
+};
+
+struct Node {
+  std::string name;
+  Uid uid;
+  ResourceVersion version;
+  bool deleting = false;
+  bool ready = false;
+  bool network_unavailable = false;
+  Labels labels;
+  std::vector<std::string> taints;        // keys
+  std::vector<IpAddress> internal_ips;    // status.addresses of type InternalIP, in order
+
+  using Key = std::string;
+  [[nodiscard]] const Key& key() const { return name; }
+  bool operator==(const Node&) const = default;
+};
+
+struct Endpoint {
+  std::string node;  // empty where the slice has no nodeName
+  bool ready = true;
+  bool serving = true;
+  bool terminating = false;
+  auto operator<=>(const Endpoint&) const = default;
+};
+
+struct EndpointSlice {
+  ObjectName name;
+  ResourceVersion version;
+  std::string service;  // label kubernetes.io/service-name, same namespace
+  std::vector<Endpoint> endpoints;  // one per distinct value: addresses are not kept
+
+  using Key = ObjectName;
+  [[nodiscard]] const Key& key() const { return name; }
+  bool operator==(const EndpointSlice&) const = default;
+};
+
+struct Namespace {
+  std::string name;
+  ResourceVersion version;
+  Labels labels;
+
+  using Key = std::string;
+  [[nodiscard]] const Key& key() const { return name; }
+  bool operator==(const Namespace&) const = default;
+};
+
+struct LabelSelector {
+  struct Expression {
+    std::string key;
+    std::string operation;  // In, NotIn, Exists, DoesNotExist
+    std::vector<std::string> values;
+    bool operator==(const Expression&) const = default;
+  };
+  Labels match_labels;
+  std::vector<Expression> match_expressions;
+  [[nodiscard]] bool matches(const Labels& labels) const;  // empty matches all; an unknown operation nothing
+  bool operator==(const LabelSelector&) const = default;
+};
+
+struct GracefulRestart {
+  std::optional<bool> enabled;
+  std::uint32_t restart_time_s = 0;   // 0: not set
+  bool helper_only = false;
+  std::uint32_t deferral_time_s = 0;
+  bool notification_enabled = false;  // RFC 8538
+  bool long_lived_enabled = false;
+  std::uint32_t stale_routes_time_s = 0;
+  bool operator==(const GracefulRestart&) const = default;
+};
+
+struct BgpConf {
+  std::string name;
+  Uid uid;
+  ResourceVersion version;
+  bool deleting = false;
+  Labels labels;
+  std::vector<std::string> finalizers;
+  std::uint32_t as = 0;
+  std::map<std::string, std::uint32_t> as_per_rack;
+  std::string router_id;
+  std::int32_t listen_port = 0;  // 0: not set
+  std::vector<std::string> listen_addresses;
+  std::vector<std::uint32_t> families;
+  bool use_multiple_paths = false;
+  std::optional<GracefulRestart> graceful_restart;
+  std::string policy;
+
+  struct NodeStatus {
+    std::string router_id;
+    std::uint32_t as = 0;
+    bool operator==(const NodeStatus&) const = default;
+  };
+  std::map<std::string, NodeStatus> nodes_status;  // status.nodesConfStatus
+
+  using Key = std::string;
+  [[nodiscard]] const Key& key() const { return name; }
+  bool operator==(const BgpConf&) const = default;
+};
+
+// One decimal counter set of status.nodesPeerStatus[].peerState.messages.
+struct BgpMessageCounters {
+  std::uint64_t notification = 0, update = 0, open = 0, keepalive = 0, refresh = 0, discarded = 0, total = 0,
+                withdraw_update = 0, withdraw_prefix = 0;
+  bool operator==(const BgpMessageCounters&) const = default;
+};
+
+enum class SessionState : std::uint8_t { unknown, idle, connect, active, open_sent, open_confirm, established };
+std::string_view to_string(SessionState state);  // OpenELB's words: IDLE, OPENSENT, ...
+
+// What the engine says of one session; also the source of OpenELB's nodesPeerStatus.
+struct BgpPeerStatus {
+  std::string neighbor_address;
+  std::string description;
+  std::uint32_t local_as = 0;
+  std::uint32_t peer_as = 0;
+  std::string peer_group;
+  SessionState session_state = SessionState::unknown;
+  bool admin_down = false;
+  std::string router_id;       // the peer's
+  std::uint32_t flaps = 0;     // OpenELB's `flops`
+  std::uint32_t out_queue = 0;
+  std::uint64_t connect_retry_s = 0, hold_time_s = 0, keepalive_interval_s = 0, negotiated_hold_time_s = 0,
+                minimum_advertisement_interval_s = 0;
+  std::string uptime;    // RFC 3339, empty when never up
+  std::string downtime;
+  BgpMessageCounters received, sent;
+  std::string last_error;      // why it is down, in the engine's words
+  bool add_path_send = false;  // negotiated: the router learns several next hops from one session
+  bool graceful_restart = false;  // negotiated
+  bool operator==(const BgpPeerStatus&) const = default;
+};
+
+struct BgpPeer {
+  std::string name;
+  Uid uid;
+  ResourceVersion version;
+  bool deleting = false;
+  Labels labels;
+  std::vector<std::string> finalizers;
+  bool has_conf = false;  // OpenELB's speakers crash without spec.conf; here it is an event
+  std::string auth_password;  // never logged, never in a status
+  std::string description;
+  std::uint32_t local_as = 0;
+  std::string neighbor_address;
+  std::uint32_t peer_as = 0;
+  bool admin_down = false;
+  std::uint32_t allow_own_as = 0;
+  std::string remove_private_as;
+  bool replace_peer_as = false;
+  std::uint32_t ebgp_multihop_ttl = 0;  // 0: off
+  // spec.timers.config: strings of decimal seconds in OpenELB; as written, checked in plan/.
+  std::string connect_retry, hold_time, keepalive_interval, minimum_advertisement_interval;
+  bool passive = false;
+  std::string remote_address;
+  std::uint32_t remote_port = 0;
+  std::uint32_t tcp_mss = 0;
+  bool mtu_discovery = false;
+  std::optional<GracefulRestart> graceful_restart;
+  struct Family {
+    std::string afi;   // AFI_IP, AFI_IP6; empty: from the neighbour address
+    std::string safi;  // SAFI_UNICAST
+    bool enabled = true;
+    bool graceful_restart = false;
+    bool add_path_receive = false;
+    std::uint32_t add_path_send_max = 0;
+    bool operator==(const Family&) const = default;
+  };
+  std::vector<Family> families;
+  std::optional<LabelSelector> node_selector;  // absent: every node
+  std::vector<std::string> status_nodes;       // keys of status.nodesPeerStatus
+
+  using Key = std::string;
+  [[nodiscard]] const Key& key() const { return name; }
+  bool operator==(const BgpPeer&) const = default;
+};
+
+}  // namespace berth

@@ -1,0 +1,74 @@
+// World: everything that is known, as last heard from the API server. One writer (reconcile/), many
+// readers (plan/). Nothing is withdrawn, released or allocated from a table that is not yet synced.
+#pragma once
+
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "model/objects.hpp"
+
+namespace berth {
+
+template <class T>
+class Table {
+ public:
+  using Key = typename T::Key;
+
+  [[nodiscard]] bool synced() const { return synced_; }
+  [[nodiscard]] const std::map<Key, T>& rows() const { return rows_; }
+  [[nodiscard]] const T* find(const Key& key) const {
+    const auto it = rows_.find(key);
+    return it == rows_.end() ? nullptr : &it->second;
+  }
+
+  // Puts a row in, unless the one that is there is newer: our own writes' answers overtake the watch.
+  // False if it was refused for that.
+  bool upsert(T row) {
+    auto [it, added] = rows_.try_emplace(row.key());
+    if (!added && row.version.older_than(it->second.version)) return false;
+    it->second = std::move(row);
+    return true;
+  }
+  // A deletion seen at `version`; a newer row, of a re-creation that we made ourselves, stays.
+  bool erase(const Key& key, const ResourceVersion& version) {
+    const auto it = rows_.find(key);
+    if (it == rows_.end() || version.older_than(it->second.version)) return false;
+    rows_.erase(it);
+    return true;
+  }
+  bool erase(const Key& key) { return rows_.erase(key) > 0; }
+  // The result of a complete list as of `version`. Afterwards the table holds exactly these and
+  // those that we wrote after the list was taken; unless `history_lost` (the store was restored from
+  // a backup, so versions went back), then exactly these.
+  void replace(std::vector<T> rows, const ResourceVersion& version, bool history_lost) {
+    std::map<Key, T> next;
+    for (T& row : rows) {
+      Key key = row.key();
+      next.insert_or_assign(std::move(key), std::move(row));
+    }
+    if (!history_lost) {
+      for (auto& [key, row] : rows_)
+        if (version.older_than(row.version)) next.insert_or_assign(key, std::move(row));
+    }
+    rows_ = std::move(next);
+    synced_ = true;
+  }
+
+ private:
+  std::map<Key, T> rows_;
+  bool synced_ = false;
+};
+
+struct World {
+  Table<Service> services;
+  Table<Pool> pools;
+  Table<AddressBlock> blocks;
+  Table<Node> nodes;
+  Table<EndpointSlice> endpoint_slices;
+  Table<Namespace> namespaces;
+  Table<BgpConf> bgp_confs;
+  Table<BgpPeer> bgp_peers;
+};
+
+}  // namespace berth
