@@ -51,6 +51,8 @@ struct Service {
   bool has_pool_label = false;
   std::vector<std::string> finalizers;  // all of them: a merge patch replaces the list
   std::vector<Ingress> ingress;
+  // When this version was heard, in the reader's own logical time (reconcile/world_feed.hpp). Not decoded.
+  std::uint64_t heard_at = 0;
 
   using Key = ObjectName;
   [[nodiscard]] const Key& key() const { return name; }
@@ -119,6 +121,10 @@ struct AddressBlock {
   Uid uid;
   ResourceVersion version;  // empty: the object does not exist yet
   std::map<IpAddress, BlockEntry> addresses;
+  // Logical times of the reader, like Service::heard_at: when this version was heard, and when the
+  // fresh read or compare-and-swap began that proved it current (0: only a watch told). Not decoded.
+  std::uint64_t heard_at = 0;
+  std::uint64_t read_at = 0;
 
   using Key = std::string;
   [[nodiscard]] const Key& key() const { return name; }

@@ -12,6 +12,7 @@
 #include "base/asio.hpp"
 #include "base/result.hpp"
 #include "model/objects.hpp"
+#include "model/service_patch.hpp"
 
 namespace berth {
 
@@ -23,19 +24,6 @@ class TableFeed {
   virtual void replace(std::vector<T> rows, ResourceVersion version, bool history_lost) = 0;
   virtual void upsert(T row) = 0;
   virtual void erase(typename T::Key key, ResourceVersion version) = 0;
-};
-
-// One write to a Service's /status that carries metadata too (ARCHITECTURE.md, "take, publish,
-// record"). uid and version are preconditions: another uid or version answers `conflict`.
-struct ServicePatch {
-  ObjectName name;
-  Uid uid;
-  ResourceVersion version;
-  std::map<std::string, std::optional<std::string>> labels;       // nullopt removes
-  std::map<std::string, std::optional<std::string>> annotations;  // nullopt removes
-  std::optional<std::vector<std::string>> finalizers;             // the full list
-  std::optional<std::vector<Ingress>> ingress;                    // the full list
-  bool operator==(const ServicePatch&) const = default;
 };
 
 class Cluster {

@@ -1,0 +1,232 @@
+#include "plan/bgp_config.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "base/result.hpp"
+
+namespace berth {
+namespace {
+
+constexpr std::uint32_t default_send_max = 10;  // OpenELB's
+
+Result<std::uint64_t> parse_seconds(std::string_view field, const std::string& text, std::uint64_t fallback, std::uint64_t least) {
+  if (text.empty()) return fallback;
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size() || value > 65535 || value < least)
+    return fail(ErrorCode::invalid,
+                fmt::format("spec.timers.config.{} is \"{}\": write whole seconds from {} to 65535", field, text.substr(0, 40), least));
+  return value;
+}
+
+bool is_cni_duty(const Labels& labels) { return labels.contains(keys::cni); }
+
+// IPv4 notation is all that a router id is; an IPv6-only node gets one from its name (FNV-1a).
+std::string router_id_of(const Node& node) {
+  for (const IpAddress& ip : node.internal_ips)
+    if (ip.family == IpFamily::v4) return ip.to_string();
+  std::uint32_t hash = 2166136261U;
+  for (const char c : node.name) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619U;
+  return IpAddress::v4(hash | 0x01000000U).to_string();
+}
+
+void apply_graceful_restart(const GracefulRestart& from, BgpPeerConfig& to) {
+  if (from.enabled) to.graceful_restart = *from.enabled;
+  if (from.restart_time_s != 0) to.restart_time_s = std::min(from.restart_time_s, 4095U);  // 12 bits, RFC 4724 §3
+  if (from.deferral_time_s != 0) to.deferral_time_s = from.deferral_time_s;
+  to.notification_enabled = from.notification_enabled;
+  to.long_lived_enabled = from.long_lived_enabled;
+  to.stale_routes_time_s = from.stale_routes_time_s;
+  to.helper_only = from.helper_only;
+}
+
+class Configurer {
+ public:
+  Configurer(const World& world, const std::string& node, const BgpDesired& previous)
+      : world_(world), self_(world.nodes.find(node)), previous_(previous) {}
+
+  BgpConfiguration run() {
+    const BgpConf* conf = world_.bgp_confs.find("default");
+    if (conf == nullptr || conf->deleting || is_cni_duty(conf->labels) || self_ == nullptr) return {};
+    configure_peers(*conf);
+    configure_global(*conf);
+    if (!out_.global) out_.peers.clear();
+    return std::move(out_);
+  }
+
+ private:
+  void configure_global(const BgpConf& conf) {
+    BgpGlobal global;
+    global.as = conf.as;
+    bool by_rack = false;
+    if (const auto rack = self_->labels.find(keys::rack); rack != self_->labels.end())
+      if (const auto as = conf.as_per_rack.find(rack->second); as != conf.as_per_rack.end() && as->second > 0) {
+        global.as = as->second;
+        by_rack = true;
+      }
+    if (global.as == 0) {
+      report(conf, "spec.as is 0: set this cluster's AS number, 1 to 4294967295");
+      out_.global = previous_.global;
+      return;
+    }
+    global.router_id = router_id(conf, by_rack);
+    global.listen_port = listen_port(conf);
+    global.listen_addresses = conf.listen_addresses;
+    global.use_multiple_paths = conf.use_multiple_paths;
+    out_.global = std::move(global);
+  }
+
+  // OpenELB puts a configured router id on every node alike, and routers may drop the second session.
+  std::string router_id(const BgpConf& conf, bool by_rack) {
+    const std::string own = router_id_of(*self_);
+    if (conf.router_id.empty() || by_rack) return own;
+    const auto written = IpAddress::parse(conf.router_id);
+    if (!written || written->family != IpFamily::v4 || written->number == 0) {
+      report(conf, fmt::format("spec.routerId \"{}\" is no IPv4 notation: the node's address {} is used", conf.router_id.substr(0, 60), own));
+      return own;
+    }
+    if (world_.nodes.rows().size() > 1) {
+      report(conf, fmt::format("spec.routerId {} would be the same on every node: each node's own address is used instead; "
+                               "leave the field empty", conf.router_id));
+      return own;
+    }
+    return conf.router_id;
+  }
+
+  std::int32_t listen_port(const BgpConf& conf) {
+    if (conf.listen_port == -1) return -1;
+    if (conf.listen_port < 0 || conf.listen_port > 65535) {
+      report(conf, fmt::format("spec.listenPort {} is not from 1 to 65535, nor -1 for none: none is used", conf.listen_port));
+      return -1;
+    }
+    if (conf.listen_port > 0) return conf.listen_port;
+    const bool passive = std::ranges::any_of(out_.peers, &BgpPeerConfig::passive);
+    return passive ? 179 : -1;
+  }
+
+  void configure_peers(const BgpConf& conf) {
+    std::set<IpAddress> taken;
+    for (const auto& [name, peer] : world_.bgp_peers.rows()) {
+      if (peer.deleting || is_cni_duty(peer.labels)) continue;
+      if (peer.node_selector && !peer.node_selector->matches(self_->labels)) continue;
+      auto config = configure_peer(conf, peer);
+      if (!config) {
+        report(peer, config.error().text);
+        keep_previous(name, taken);
+        continue;
+      }
+      if (!taken.insert(config->neighbor).second) {
+        report(peer, fmt::format("spec.conf.neighborAddress {} is another BgpPeer's too: the first by name is used", config->neighbor.to_string()));
+        continue;
+      }
+      out_.peers.push_back(std::move(*config));
+    }
+    std::ranges::sort(out_.peers, {}, &BgpPeerConfig::neighbor);
+  }
+
+  void keep_previous(const std::string& object, std::set<IpAddress>& taken) {
+    for (const BgpPeerConfig& before : previous_.peers)
+      if (before.object == object && taken.insert(before.neighbor).second) out_.peers.push_back(before);
+  }
+
+  Result<BgpPeerConfig> configure_peer(const BgpConf& conf, const BgpPeer& peer) {
+    const auto refuse = [](std::string text) { return fail(ErrorCode::invalid, std::move(text)); };
+    if (!peer.has_conf) return refuse("spec.conf is missing: give spec.conf.neighborAddress and spec.conf.peerAs");
+    const auto neighbor = IpAddress::parse(peer.neighbor_address);
+    if (!neighbor)
+      return refuse(fmt::format("field Spec.Conf.NeighborAddress invalid: \"{}\" is no IP address", peer.neighbor_address.substr(0, 60)));
+    if (peer.peer_as == 0) return refuse("spec.conf.peerAs is 0: set the router's AS number, 1 to 4294967295");
+    if (peer.remote_port > 65535) return refuse(fmt::format("spec.transport.remotePort {} is not from 1 to 65535", peer.remote_port));
+    if (peer.ebgp_multihop_ttl > 255) return refuse(fmt::format("spec.ebgpMultihop.multihopTtl {} is not from 1 to 255", peer.ebgp_multihop_ttl));
+    if (!peer.remote_address.empty() && !IpAddress::parse(peer.remote_address))
+      return refuse(fmt::format("spec.transport.remoteAddress \"{}\" is no IP address", peer.remote_address.substr(0, 60)));
+
+    BgpPeerConfig out;
+    // RFC 4271 §4.2: 0 or at least 3; 0 would leave a dead session standing for ever.
+    const auto hold = parse_seconds("holdTime", peer.hold_time, 90, 3);
+    if (!hold) return fail(hold.error());
+    const auto keepalive = parse_seconds("keepaliveInterval", peer.keepalive_interval, std::max<std::uint64_t>(*hold / 3, 1), 1);
+    if (!keepalive) return fail(keepalive.error());
+    const auto retry = parse_seconds("connectRetry", peer.connect_retry, 0, 1);
+    if (!retry) return fail(retry.error());
+    const auto spacing = parse_seconds("minimumAdvertisementInterval", peer.minimum_advertisement_interval, 0, 0);
+    if (!spacing) return fail(spacing.error());
+    out.hold_time_s = *hold;
+    out.keepalive_interval_s = *keepalive;
+    out.connect_retry_s = *retry;
+    out.minimum_advertisement_interval_s = *spacing;
+    out.object = peer.name;
+    out.neighbor = *neighbor;
+    out.peer_as = peer.peer_as;
+    out.local_as = peer.local_as;
+    out.auth_password = peer.auth_password;
+    out.description = peer.description;
+    out.admin_down = peer.admin_down;
+    out.allow_own_as = peer.allow_own_as;
+    out.remove_private_as = peer.remove_private_as == "NONE" ? "" : peer.remove_private_as;
+    out.replace_peer_as = peer.replace_peer_as;
+    out.ebgp_multihop_ttl = peer.ebgp_multihop_ttl;
+    out.passive = peer.passive;
+    out.remote_address = peer.remote_address;
+    out.remote_port = peer.remote_port;
+    out.tcp_mss = peer.tcp_mss;
+    out.mtu_discovery = peer.mtu_discovery;
+    if (conf.graceful_restart) apply_graceful_restart(*conf.graceful_restart, out);
+    if (peer.graceful_restart) apply_graceful_restart(*peer.graceful_restart, out);
+    auto families = configure_families(peer, *neighbor, out.graceful_restart);
+    if (!families) return fail(families.error());
+    out.families = std::move(*families);
+    return out;
+  }
+
+  Result<std::vector<BgpPeerConfig::Family>> configure_families(const BgpPeer& peer, const IpAddress& neighbor, bool graceful_restart) {
+    std::vector<BgpPeerConfig::Family> out;
+    if (peer.families.empty()) {
+      out.push_back({neighbor.family, graceful_restart, false, send_max()});
+      return out;
+    }
+    for (const BgpPeer::Family& written : peer.families) {
+      if (!written.enabled) continue;
+      if (!written.safi.empty() && written.safi != "SAFI_UNICAST")
+        return fail(ErrorCode::invalid, fmt::format("spec.afiSafis config.family.safi \"{}\": only SAFI_UNICAST is announced", written.safi.substr(0, 40)));
+      IpFamily family = neighbor.family;
+      if (written.afi == "AFI_IP") family = IpFamily::v4;
+      else if (written.afi == "AFI_IP6") family = IpFamily::v6;
+      else if (!written.afi.empty())
+        return fail(ErrorCode::invalid, fmt::format("spec.afiSafis config.family.afi \"{}\": write AFI_IP or AFI_IP6", written.afi.substr(0, 40)));
+      if (std::ranges::find(out, family, &BgpPeerConfig::Family::family) != out.end()) continue;
+      out.push_back({family, graceful_restart, written.add_path_receive, std::min(written.add_path_send_max, 255U)});
+    }
+    return out;
+  }
+
+  // At least OpenELB's 10, and enough for every node. In steps, since a change resets the session; 255
+  // is what the engine's field holds.
+  [[nodiscard]] std::uint32_t send_max() const {
+    const std::size_t nodes = world_.nodes.rows().size();
+    if (nodes <= default_send_max) return default_send_max;
+    return static_cast<std::uint32_t>(std::min<std::size_t>((nodes + 63) / 64 * 64, 255));
+  }
+
+  template <class T>
+  void report(const T& object, std::string text) {
+    out_.problems.push_back({std::is_same_v<T, BgpConf> ? "BgpConf" : "BgpPeer", object.name, object.uid, std::move(text)});
+  }
+
+  const World& world_;
+  const Node* self_;
+  const BgpDesired& previous_;
+  BgpConfiguration out_;
+};
+
+}  // namespace
+
+BgpConfiguration plan_bgp_configuration(const World& world, const std::string& node, const BgpDesired& previous) {
+  return Configurer{world, node, previous}.run();
+}
+
+}  // namespace berth

@@ -1,0 +1,103 @@
+#include "plan/candidates.hpp"
+
+#include <algorithm>
+#include <optional>
+
+namespace berth {
+namespace {
+
+std::optional<NodeExclusion> judge(const Node& node, const std::set<std::string>& draining) {
+  if (node.deleting) return NodeExclusion::being_removed;
+  if (node.labels.contains(keys::exclude_node)) return NodeExclusion::exclude_label;
+  for (const std::string& taint : node.taints)
+    if (taint == keys::autoscaler_taint || taint == keys::out_of_service_taint) return NodeExclusion::being_removed;
+  if (draining.contains(node.name)) return NodeExclusion::draining;
+  if (node.network_unavailable) return NodeExclusion::network_unavailable;
+  if (!node.ready) return NodeExclusion::not_ready;
+  return std::nullopt;
+}
+
+std::set<std::string> intersect(const std::set<std::string>& a, const std::set<std::string>& b) {
+  std::set<std::string> out;
+  std::ranges::set_intersection(a, b, std::inserter(out, out.end()));
+  return out;
+}
+
+}  // namespace
+
+std::string_view to_string(NodeExclusion exclusion) {
+  switch (exclusion) {
+    case NodeExclusion::exclude_label: return "exclude_label";
+    case NodeExclusion::being_removed: return "being_removed";
+    case NodeExclusion::network_unavailable: return "network_unavailable";
+    case NodeExclusion::not_ready: return "not_ready";
+    case NodeExclusion::draining: return "draining";
+  }
+  return "unknown";
+}
+
+std::string_view to_string(CandidateReason reason) {
+  switch (reason) {
+    case CandidateReason::ok: return "ok";
+    case CandidateReason::no_endpoints: return "no_endpoints";
+    case CandidateReason::no_local_nodes: return "no_local_nodes";
+    case CandidateReason::no_nodes: return "no_nodes";
+  }
+  return "unknown";
+}
+
+EligibleNodes eligible_nodes(const Table<Node>& nodes,
+                             const std::set<std::string>& last_good,
+                             const std::set<std::string>& draining) {
+  EligibleNodes out;
+  for (const auto& [name, node] : nodes.rows()) {
+    if (const auto exclusion = judge(node, draining))
+      out.excluded.emplace(name, *exclusion);
+    else
+      out.nodes.insert(name);
+  }
+  if (!out.nodes.empty() || nodes.rows().empty()) return out;
+  // Everybody is excluded. What an operator asked for is obeyed all the same; suspicion is not.
+  std::set<std::string> suspected;
+  for (const auto& [name, exclusion] : out.excluded)
+    if (exclusion == NodeExclusion::not_ready || exclusion == NodeExclusion::network_unavailable) suspected.insert(name);
+  out.nodes = intersect(last_good, suspected);
+  if (out.nodes.empty()) out.nodes = std::move(suspected);
+  out.stale = !out.nodes.empty();
+  return out;
+}
+
+std::map<ObjectName, ServiceEndpoints> merge_endpoints(const Table<EndpointSlice>& slices) {
+  std::map<ObjectName, ServiceEndpoints> out;
+  for (const auto& [name, slice] : slices.rows()) {
+    if (slice.service.empty()) continue;
+    ServiceEndpoints& merged = out[ObjectName{name.space, slice.service}];
+    for (const Endpoint& endpoint : slice.endpoints) {
+      merged.ready = merged.ready || endpoint.ready;
+      merged.serving = merged.serving || endpoint.ready || endpoint.serving;
+      if (endpoint.node.empty()) continue;  // can't make a node eligible
+      if (endpoint.ready) merged.ready_nodes.insert(endpoint.node);
+      if (endpoint.ready || endpoint.serving) merged.serving_nodes.insert(endpoint.node);
+    }
+  }
+  return out;
+}
+
+Candidates candidates(const Service& service, const ServiceEndpoints* endpoints, const EligibleNodes& eligible) {
+  const auto opted = service.annotations.find(keys::without_endpoints);
+  const bool without_endpoints = opted != service.annotations.end() && opted->second == "true";
+  const bool serving = endpoints != nullptr && (endpoints->ready || endpoints->serving);
+  if (eligible.nodes.empty()) return {{}, CandidateReason::no_nodes};
+  if (service.external_traffic_policy == TrafficPolicy::cluster) {
+    if (!serving && !without_endpoints) return {{}, CandidateReason::no_endpoints};
+    return {eligible.nodes, CandidateReason::ok};
+  }
+  if (!serving) return {{}, CandidateReason::no_endpoints};
+  // Ready ones if any node has one; while there is none, those that still serve (KEP-1669).
+  std::set<std::string> nodes = intersect(endpoints->ready_nodes, eligible.nodes);
+  if (nodes.empty()) nodes = intersect(endpoints->serving_nodes, eligible.nodes);
+  if (nodes.empty()) return {{}, CandidateReason::no_local_nodes};
+  return {std::move(nodes), CandidateReason::ok};
+}
+
+}  // namespace berth
