@@ -1,0 +1,145 @@
+#include "reconcile/bgp_report.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "base/log.hpp"
+
+namespace berth {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Duration write_interval = 2s;
+constexpr Duration counters_interval = 5min;
+constexpr std::string_view speaker_component = "speakerManager";
+
+// What is worth a write at once: everything but counters, queues and timers' echoes.
+bool same_state(const BgpPeerStatus& a, const BgpPeerStatus& b) {
+  return a.session_state == b.session_state && a.admin_down == b.admin_down && a.neighbor_address == b.neighbor_address &&
+         a.peer_as == b.peer_as && a.local_as == b.local_as && a.router_id == b.router_id && a.description == b.description &&
+         a.peer_group == b.peer_group && a.uptime == b.uptime && a.hold_time_s == b.hold_time_s &&
+         a.negotiated_hold_time_s == b.negotiated_hold_time_s && a.keepalive_interval_s == b.keepalive_interval_s;
+}
+
+}  // namespace
+
+BgpReport::BgpReport(const asio::any_io_executor& executor,
+                     Timers& timers,
+                     Rng& rng,
+                     Cluster& cluster,
+                     EventSink& events,
+                     const World& world,
+                     std::string node)
+    : timers_(timers), rng_(rng), cluster_(cluster), events_(events), world_(world), node_(std::move(node)), bell_(executor) {}
+
+void BgpReport::update(BgpSituation situation) {
+  situation_ = std::move(situation);
+  bell_.ring();
+}
+
+asio::awaitable<void> BgpReport::run() {
+  for (;;) {
+    co_await bell_.wait_until(timers_, wake_at_);
+    wake_at_.reset();
+    if (!world_.bgp_confs.synced() || !world_.bgp_peers.synced()) continue;
+    tell_problems();
+    co_await write_server();
+    co_await write_sessions();
+  }
+}
+
+void BgpReport::tell_problems() {
+  for (const BgpProblem& problem : situation_.problems) {
+    if (!told_.insert(problem).second) continue;
+    log::warning("bgp_object_invalid", {{"kind", problem.kind}, {"name", problem.name}, {"error", problem.text}});
+    events_.post({{"network.kubesphere.io/v1alpha2", problem.kind, "", problem.name, problem.uid}, true,
+                  std::string{speaker_component}, "InvalidConfiguration", node_ + ": " + problem.text});
+  }
+  std::erase_if(told_, [&](const BgpProblem& problem) {
+    return std::ranges::find(situation_.problems, problem) == situation_.problems.end();
+  });
+}
+
+asio::awaitable<void> BgpReport::write_server() {
+  const BgpConf* conf = world_.bgp_confs.find("default");
+  if (conf == nullptr) co_return;
+  const auto shown = conf->nodes_status.find(node_);
+  const bool is_shown = shown != conf->nodes_status.end();
+  if (situation_.server ? is_shown && shown->second == *situation_.server : !is_shown) co_return;
+  const std::optional<BgpConf::NodeStatus> wanted = situation_.server;
+  const Result<> written = co_await cluster_.patch_bgp_conf_status("default", node_, wanted);
+  if (!written) failed("BgpConf default", written.error());
+}
+
+asio::awaitable<void> BgpReport::write_sessions() {
+  const BgpSituation now_known = situation_;  // it may be replaced while we wait
+  for (const auto& [name, status] : now_known.sessions) {
+    if (world_.bgp_peers.find(name) == nullptr) continue;
+    const Instant now = timers_.now();
+    const auto before = written_.find(name);
+    if (before != written_.end()) {
+      const bool same = same_state(before->second.status, status);
+      const Instant due = before->second.at + (same ? counters_interval : write_interval);
+      if (same && before->second.status == status) continue;
+      if (now < due) {
+        if (!wake_at_ || due < *wake_at_) wake_at_ = due;
+        continue;
+      }
+    }
+    const Result<> written = co_await cluster_.patch_bgp_peer_status(name, node_, status);
+    if (written) {
+      backoff_.succeeded();
+      written_[name] = {status, timers_.now()};
+    } else {
+      failed("BgpPeer " + name, written.error());
+    }
+  }
+  // Entries of ours at peers that we do not speak to any more.
+  for (const auto& [name, peer] : world_.bgp_peers.rows()) {
+    const bool ours = std::ranges::find(peer.status_nodes, node_) != peer.status_nodes.end();
+    const bool spoken = std::ranges::any_of(now_known.sessions, [&](const auto& item) { return item.first == name; });
+    if (!ours || spoken) continue;
+    const std::string copy = name;  // the table may change while we wait
+    written_.erase(copy);
+    const Result<> written = co_await cluster_.patch_bgp_peer_status(copy, node_, std::nullopt);
+    if (!written) failed("BgpPeer " + copy, written.error());
+    break;  // the iteration is not valid any more; the watch's echo rings again
+  }
+}
+
+void BgpReport::failed(const std::string& what, const Error& error) {
+  log::warning("write_failed", {{"doing", "write the BGP status"}, {"object", what}, {"code", to_string(error.code)}, {"error", error.text}});
+  const Instant at = timers_.now() + backoff_.next(rng_);
+  if (!wake_at_ || at < *wake_at_) wake_at_ = at;
+}
+
+void RouteEvents::update(const std::map<IpAddress, RouteVerdict>& verdicts, bool speak) {
+  if (speak && before_) {
+    const auto post = [&](const ObjectName& name, bool warning, std::string reason, std::string text) {
+      const Service* service = world_.services.find(name);
+      if (service == nullptr) return;
+      events_.post({{"v1", "Service", name.space, name.name, service->uid}, warning, std::string{speaker_component},
+                    std::move(reason), std::move(text)});
+    };
+    for (const auto& [ip, verdict] : verdicts) {
+      const auto old = before_->find(ip);
+      const bool was_announced = old != before_->end() && old->second.reason == RouteReason::announced;
+      if (verdict.reason == RouteReason::announced) {
+        if (was_announced && old->second.nodes == verdict.nodes) continue;
+        post(verdict.service, false, "SetBalancer", fmt::format("success to add nexthops [{}]", fmt::join(verdict.nodes, ", ")));
+      } else if (verdict.reason != RouteReason::freeing && verdict.reason != RouteReason::service_unknown &&
+                 verdict.reason != RouteReason::other_protocol && (old == before_->end() || old->second.reason != verdict.reason)) {
+        post(verdict.service, true, "SetBalancer",
+             fmt::format("no available nodes for service ip {}:{} ({})", ip.to_string(), verdict.service.to_string(), to_string(verdict.reason)));
+      } else if (verdict.reason == RouteReason::freeing && was_announced) {
+        post(verdict.service, false, "DelBalancer", "success to withdraw announcement for service");
+      }
+    }
+  }
+  before_ = verdicts;
+}
+
+}  // namespace berth

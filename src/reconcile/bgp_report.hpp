@@ -1,0 +1,76 @@
+// BgpReport: tells people what this node's BGP does. Its own entry of BgpConf's and BgpPeers' status in
+// OpenELB's schema, and Events for what is wrong in these objects. Written on a change of state, at
+// most once in two seconds per object; counters at most every five minutes.
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/bell.hpp"
+#include "base/backoff.hpp"
+#include "base/timers.hpp"
+#include "plan/bgp_config.hpp"
+#include "plan/routes.hpp"
+#include "reconcile/cluster.hpp"
+
+namespace berth {
+
+// What there is to tell.
+struct BgpSituation {
+  std::optional<BgpConf::NodeStatus> server;  // absent: BGP is not configured on this node
+  std::vector<std::pair<std::string, BgpPeerStatus>> sessions;  // by name of the BgpPeer
+  std::vector<BgpProblem> problems;
+};
+
+class BgpReport {
+ public:
+  BgpReport(const asio::any_io_executor& executor,
+            Timers& timers,
+            Rng& rng,
+            Cluster& cluster,
+            EventSink& events,
+            const World& world,
+            std::string node);
+  void update(BgpSituation situation);
+  asio::awaitable<void> run();  // until cancelled
+
+ private:
+  struct Written {
+    BgpPeerStatus status;
+    Instant at;
+  };
+  void tell_problems();
+  asio::awaitable<void> write_server();
+  asio::awaitable<void> write_sessions();
+  void failed(const std::string& what, const Error& error);
+
+  Timers& timers_;
+  Rng& rng_;
+  Cluster& cluster_;
+  EventSink& events_;
+  const World& world_;
+  const std::string node_;
+  Bell bell_;
+  BgpSituation situation_;
+  std::set<BgpProblem> told_;
+  std::map<std::string, Written> written_;
+  Backoff backoff_{{.initial = std::chrono::seconds{1}, .limit = std::chrono::seconds{60}}};
+  std::optional<Instant> wake_at_;
+};
+
+// Events SetBalancer and DelBalancer of OpenELB: which nodes an address got as next hops. Sent by one
+// process only, and only for changes that it saw itself.
+class RouteEvents {
+ public:
+  RouteEvents(EventSink& events, const World& world) : events_(events), world_(world) {}
+  void update(const std::map<IpAddress, RouteVerdict>& verdicts, bool speak);
+
+ private:
+  EventSink& events_;
+  const World& world_;
+  std::optional<std::map<IpAddress, RouteVerdict>> before_;
+};
+
+}  // namespace berth

@@ -1,0 +1,421 @@
+#include "reconcile/controller.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/log.hpp"
+
+namespace berth {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::string_view service_component = "OpenELBController";
+constexpr std::string_view pool_component = "EIPController";
+// Near etcd's limit of 1.5 MiB for one object, the view of a pool is cut short; allocation goes on.
+constexpr std::size_t used_entries_max = 25'000;
+
+ObjectReference reference(const ObjectName& name, const Uid& uid) { return {"v1", "Service", name.space, name.name, uid}; }
+ObjectReference reference(const Pool& pool) { return {"network.kubesphere.io/v1alpha2", "Eip", "", pool.name, pool.uid}; }
+
+// OpenELB tells failures to choose a pool and failures to take from it apart.
+bool is_choice_failure(PendingReason reason) {
+  switch (reason) {
+    case PendingReason::no_pool:
+    case PendingReason::wanted_ip_no_pool:
+    case PendingReason::wanted_ip_invalid:
+    case PendingReason::pool_disabled:
+    case PendingReason::pool_deleting: return true;
+    case PendingReason::pool_missing:
+    case PendingReason::pool_invalid:
+    case PendingReason::pool_full:
+    case PendingReason::pool_family:
+    case PendingReason::wanted_ip_outside:
+    case PendingReason::wanted_ip_in_use:
+    case PendingReason::being_released: return false;
+  }
+  return false;
+}
+
+}  // namespace
+
+Controller::Controller(asio::any_io_executor executor,
+                       Timers& timers,
+                       Rng& rng,
+                       Cluster& cluster,
+                       EventSink& events,
+                       WorldKeeper& keeper,
+                       ControllerOptions options)
+    : executor_(executor),
+      timers_(timers),
+      rng_(rng),
+      cluster_(cluster),
+      events_(events),
+      keeper_(keeper),
+      options_(std::move(options)),
+      bell_(executor),
+      idle_since_(timers.now()),
+      tasks_(executor) {}
+
+asio::awaitable<void> Controller::run() {
+  const AllocationOptions allocation{.quarantine = options_.quarantine, .mark_prefix = options_.identity};
+  for (;;) {
+    const Instant begun = timers_.now();
+    wake_at_.reset();
+    plan_ = plan_addresses(keeper_.world(), memory_, allocation, begun);
+    ++counters_.plans;
+    if (plan_.wake_at) wake(*plan_.wake_at);
+    start_block_work();
+    queue_.assign(std::make_move_iterator(plan_.service_writes.begin()), std::make_move_iterator(plan_.service_writes.end()));
+    plan_.service_writes.clear();
+    start_service_writes();
+    if (busy()) idle_since_ = timers_.now();
+    start_pool_work();
+    start_bgp_upkeep();
+    tell();
+    const Duration took = timers_.now() - begun;
+    counters_.last_plan_seconds = seconds(took);
+    co_await bell_.wait_until(timers_, wake_at_);
+    // Planning may take a fifth of the time at most, however often something rings.
+    if (took > 200us) co_await timers_.sleep_until(begun + took * 5);
+  }
+}
+
+asio::awaitable<void> Controller::ended() {
+  tasks_.cancel();
+  co_await tasks_.join();
+}
+
+void Controller::wake(Instant at) {
+  if (!wake_at_ || at < *wake_at_) wake_at_ = at;
+}
+
+// -- what is under way ----------------------------------------------------------------------------
+
+bool Controller::may_start(const std::string& key) {
+  if (in_flight_.contains(key)) return false;
+  const auto failure = failures_.find(key);
+  if (failure == failures_.end() || failure->second.retry_at <= timers_.now()) return true;
+  wake(failure->second.retry_at);
+  return false;
+}
+
+void Controller::start(const std::string& key, asio::awaitable<void> work) {
+  in_flight_.insert(key);
+  tasks_.spawn(key, std::move(work));
+}
+
+void Controller::ended(const std::string& key) {
+  in_flight_.erase(key);
+  bell_.ring();
+}
+
+void Controller::succeeded(const std::string& key) { failures_.erase(key); }
+
+void Controller::failed(const std::string& key, std::string_view doing, const Error& error) {
+  if (error.code == ErrorCode::conflict || error.code == ErrorCode::already_exists || error.code == ErrorCode::not_found) {
+    ++counters_.conflicts;
+  } else {
+    ++counters_.errors;
+    log::warning("write_failed", {{"doing", doing}, {"object", key}, {"code", to_string(error.code)}, {"error", error.text}});
+  }
+  Failure& failure = failures_[key];
+  failure.retry_at = timers_.now() + failure.backoff.next(rng_);
+}
+
+// -- blocks ---------------------------------------------------------------------------------------
+
+void Controller::start_block_work() {
+  std::size_t started = 0;
+  for (BlockWrite& write : plan_.block_writes) {
+    const std::string key = "block " + write.block.name;
+    if (started >= options_.block_writes_in_flight) break;
+    if (!may_start(key)) continue;
+    ++started;
+    start(key, write_block(key, std::move(write)));
+  }
+  plan_.block_writes.clear();
+  for (const std::string& name : plan_.block_reads) {
+    const std::string key = "block " + name;
+    if (may_start(key)) start(key, read_block(key, name));
+  }
+  for (const ObjectName& name : plan_.service_reads) {
+    const std::string key = "service " + name.to_string();
+    if (may_start(key)) start(key, read_service(key, name));
+  }
+}
+
+asio::awaitable<void> Controller::write_block(std::string key, BlockWrite write) {
+  const std::uint64_t begun = keeper_.begin();
+  ++counters_.block_writes;
+  const std::string name = write.block.name;
+  Result<> done;
+  if (write.block.addresses.empty()) {
+    done = co_await cluster_.delete_block(std::move(write.block));
+    if (done) keeper_.block_gone(name);
+  } else {
+    Result<AddressBlock> written = co_await cluster_.write_block(std::move(write.block));
+    if (written)
+      keeper_.heard(std::move(*written), begun);
+    else
+      done = fail(written.error());
+  }
+  if (done) {
+    succeeded(key);
+  } else {
+    failed(key, "write the address block", done.error());
+    // Read again, plan again (B6): also after an unclear end, for the write may have been done.
+    const Result<> read = co_await refresh_block(name);
+    if (read && (done.error().code == ErrorCode::conflict || done.error().code == ErrorCode::already_exists)) succeeded(key);
+  }
+  ended(key);
+}
+
+asio::awaitable<void> Controller::read_block(std::string key, std::string name) {
+  const Result<> read = co_await refresh_block(name);
+  if (read)
+    succeeded(key);
+  else
+    failed(key, "read the address block", read.error());
+  ended(key);
+}
+
+asio::awaitable<Result<>> Controller::refresh_block(std::string name) {
+  const std::uint64_t begun = keeper_.begin();
+  Result<AddressBlock> block = co_await cluster_.read_block(name);
+  if (block) {
+    keeper_.heard(std::move(*block), begun);
+    co_return Result<>{};
+  }
+  if (block.error().code == ErrorCode::not_found) {
+    keeper_.block_gone(name);
+    co_return Result<>{};
+  }
+  co_return fail(block.error());
+}
+
+// -- services -------------------------------------------------------------------------------------
+
+void Controller::start_service_writes() {
+  while (!queue_.empty() && services_in_flight_ < options_.service_writes_in_flight) {
+    ServiceWrite write = std::move(queue_.front());
+    queue_.pop_front();
+    const std::string key = "service " + write.patch.name.to_string();
+    if (!may_start(key)) continue;
+    ++services_in_flight_;
+    start(key, write_service(key, std::move(write)));
+  }
+}
+
+asio::awaitable<void> Controller::write_service(std::string key, ServiceWrite write) {
+  ++counters_.service_writes;
+  const ObjectName name = write.patch.name;
+  const Uid uid = write.patch.uid;
+  Result<Service> written = co_await cluster_.patch_service(std::move(write.patch));
+  --services_in_flight_;
+  if (written) {
+    succeeded(key);
+    switch (write.kind) {
+      case ServiceWrite::Kind::publish:
+        if (!write.newly) break;
+        ++counters_.assigned;
+        told_services_.erase(name);
+        events_.post({reference(name, uid), false, std::string{service_component}, "AssignIP", "success to assign ip: " + write.ip});
+        break;
+      case ServiceWrite::Kind::clear:
+        memory_.cleared.insert(write.giving_back);
+        ++counters_.released;
+        events_.post({reference(name, uid), false, std::string{service_component}, "ReleaseIP", "success to release ip: " + write.ip});
+        break;
+      case ServiceWrite::Kind::strip: break;
+    }
+    keeper_.heard(std::move(*written));
+  } else {
+    failed(key, "write the Service's status", written.error());
+    const ErrorCode code = written.error().code;
+    if (code == ErrorCode::forbidden || code == ErrorCode::invalid)
+      events_.post({reference(name, uid), true, std::string{service_component}, "UpdateServiceStatus", written.error().text});
+    const Result<> read = co_await refresh_service(name);
+    if (read && (code == ErrorCode::conflict || code == ErrorCode::not_found)) succeeded(key);
+  }
+  in_flight_.erase(key);
+  start_service_writes();
+  bell_.ring();
+}
+
+asio::awaitable<void> Controller::read_service(std::string key, ObjectName name) {
+  const Result<> read = co_await refresh_service(name);
+  if (read)
+    succeeded(key);
+  else
+    failed(key, "read the Service", read.error());
+  ended(key);
+}
+
+asio::awaitable<Result<>> Controller::refresh_service(ObjectName name) {
+  const std::uint64_t begun = keeper_.begin();
+  Result<Service> service = co_await cluster_.read_service(name);
+  if (service) {
+    memory_.gone[name] = {begun, service->uid};
+    keeper_.heard(std::move(*service));
+    co_return Result<>{};
+  }
+  if (service.error().code != ErrorCode::not_found) co_return fail(service.error());
+  memory_.gone[name] = {begun, {}};
+  keeper_.gone(name);
+  co_return Result<>{};
+}
+
+// -- pools ----------------------------------------------------------------------------------------
+
+void Controller::start_pool_work() {
+  for (PoolWrite& write : plan_.pool_writes) {
+    const std::string key = "pool " + write.pool.name;
+    if (may_start(key)) start(key, write_pool(key, std::move(write)));
+  }
+  plan_.pool_writes.clear();
+  // The view for people follows behind: when nothing waits to be published, or two seconds late.
+  const Instant now = timers_.now();
+  for (auto& [name, status] : plan_.pool_status) {
+    const Pool* pool = keeper_.world().pools.find(name);
+    if (pool == nullptr || pool->deleting) continue;
+    if (status.used.size() > used_entries_max) status.used.erase(std::next(status.used.begin(), used_entries_max), status.used.end());
+    if (pool->status == status) continue;
+    const auto allowed = pool_status_allowed_.find(name);
+    if (allowed != pool_status_allowed_.end() && allowed->second > now) {
+      wake(allowed->second);
+      continue;
+    }
+    if (busy() && allowed != pool_status_allowed_.end() && now < allowed->second + 2s) {
+      wake(now + 50ms);
+      continue;
+    }
+    const std::string key = "pool status " + name;
+    if (may_start(key)) start(key, write_pool_status(key, name, status));
+  }
+}
+
+asio::awaitable<void> Controller::write_pool(std::string key, PoolWrite write) {
+  Result<Pool> written = co_await cluster_.patch_pool_finalizers(std::move(write.pool), std::move(write.finalizers));
+  if (written) {
+    succeeded(key);
+    keeper_.heard(std::move(*written));
+  } else {
+    failed(key, "write the Eip's finalizer", written.error());
+  }
+  ended(key);
+}
+
+asio::awaitable<void> Controller::write_pool_status(std::string key, std::string name, Pool::Status status) {
+  const Instant begun = timers_.now();
+  ++counters_.pool_status_writes;
+  Result<Pool> written = co_await cluster_.patch_pool_status(name, std::move(status));
+  // At most once a second, and never for more than a twentieth of the time: the write grows with the map.
+  const Instant now = timers_.now();
+  pool_status_allowed_[name] = now + std::max<Duration>(1s, (now - begun) * 20);
+  if (written) {
+    succeeded(key);
+    keeper_.heard(std::move(*written));
+  } else {
+    failed(key, "write the Eip's status", written.error());
+  }
+  ended(key);
+}
+
+// -- BGP objects ----------------------------------------------------------------------------------
+
+void Controller::start_bgp_upkeep() {
+  const World& world = keeper_.world();
+  const auto has_finalizer = [](const std::vector<std::string>& finalizers) {
+    return std::ranges::find(finalizers, keys::service_finalizer) != finalizers.end();
+  };
+  const auto is_left = [&](const std::string& node) { return world.nodes.synced() && world.nodes.find(node) == nullptr; };
+  for (const auto& [name, conf] : world.bgp_confs.rows()) {
+    const std::string key = "bgpconf " + name;
+    if (conf.deleting && has_finalizer(conf.finalizers) && may_start(key)) start(key, write_conf_finalizers(key, conf));
+    for (const auto& [node, status] : conf.nodes_status)
+      if (is_left(node) && may_start(key)) start(key, drop_conf_status(key, name, node));
+  }
+  for (const auto& [name, peer] : world.bgp_peers.rows()) {
+    const std::string key = "bgppeer " + name;
+    if (peer.deleting && has_finalizer(peer.finalizers) && may_start(key)) start(key, write_peer_finalizers(key, peer));
+    for (const std::string& node : peer.status_nodes)
+      if (is_left(node) && may_start(key)) start(key, drop_peer_status(key, name, node));
+  }
+}
+
+asio::awaitable<void> Controller::write_conf_finalizers(std::string key, BgpConf conf) {
+  std::vector<std::string> rest = conf.finalizers;
+  std::erase(rest, std::string{keys::service_finalizer});
+  const Result<> done = co_await cluster_.patch_bgp_conf_finalizers(std::move(conf), std::move(rest));
+  if (done) succeeded(key); else failed(key, "remove OpenELB's finalizer", done.error());
+  ended(key);
+}
+
+asio::awaitable<void> Controller::write_peer_finalizers(std::string key, BgpPeer peer) {
+  std::vector<std::string> rest = peer.finalizers;
+  std::erase(rest, std::string{keys::service_finalizer});
+  const Result<> done = co_await cluster_.patch_bgp_peer_finalizers(std::move(peer), std::move(rest));
+  if (done) succeeded(key); else failed(key, "remove OpenELB's finalizer", done.error());
+  ended(key);
+}
+
+asio::awaitable<void> Controller::drop_conf_status(std::string key, std::string name, std::string node) {
+  const Result<> done = co_await cluster_.patch_bgp_conf_status(std::move(name), std::move(node), std::nullopt);
+  if (done) succeeded(key); else failed(key, "remove the status of a node that left", done.error());
+  ended(key);
+}
+
+asio::awaitable<void> Controller::drop_peer_status(std::string key, std::string name, std::string node) {
+  const Result<> done = co_await cluster_.patch_bgp_peer_status(std::move(name), std::move(node), std::nullopt);
+  if (done) succeeded(key); else failed(key, "remove the status of a node that left", done.error());
+  ended(key);
+}
+
+// -- telling people -------------------------------------------------------------------------------
+
+void Controller::tell() {
+  std::set<ObjectName> waiting;
+  for (const Pending& pending : plan_.pending) {
+    waiting.insert(pending.service);
+    tell_pending(pending, false);
+  }
+  for (const Pending& pending : plan_.misaddressed) {
+    waiting.insert(pending.service);
+    tell_pending(pending, true);
+  }
+  std::erase_if(told_services_, [&](const auto& item) { return !waiting.contains(item.first); });
+  tell_pools();
+}
+
+void Controller::tell_pending(const Pending& pending, bool misaddressed) {
+  if (pending.refusals.empty() || pending.refusals.front().reason == PendingReason::being_released) return;
+  std::string text = pending.text();
+  std::string& told = told_services_[pending.service];
+  if (told == pending.uid.text + text) return;
+  told = pending.uid.text + text;
+  const PendingReason reason = pending.refusals.front().reason;
+  log::info("service_pending", {{"service", pending.service.to_string()}, {"reason", to_string(reason)}, {"text", text}});
+  const bool choice = misaddressed || is_choice_failure(reason);
+  events_.post({reference(pending.service, pending.uid), true, std::string{service_component},
+                choice ? "ConstructRequest" : "AssignIPFailed",
+                misaddressed ? text : choice ? "failed to construct allocate request: " + text : text});
+}
+
+void Controller::tell_pools() {
+  for (const auto& [name, pool] : keeper_.world().pools.rows()) {
+    const auto told = told_pools_.find(name);
+    if (pool.invalid.empty()) {
+      if (told != told_pools_.end()) told_pools_.erase(told);
+      continue;
+    }
+    if (told != told_pools_.end() && told->second == pool.invalid) continue;
+    told_pools_[name] = pool.invalid;
+    log::warning("eip_invalid", {{"eip", name}, {"error", pool.invalid}});
+    events_.post({reference(pool), true, std::string{pool_component}, "add/update eip", options_.node + ": " + pool.invalid});
+  }
+}
+
+}  // namespace berth

@@ -1,0 +1,83 @@
+// BgpSpeaker: makes the BGP engine announce what plan/ says. wake -> plan routes and configuration ->
+// engine.apply() -> wait. It decides nothing: what to announce is plan/routes.hpp, how to speak BGP is
+// plan/bgp_config.hpp, the difference to what is there is the engine's.
+//
+// Nothing is applied before every source has been listed once, so that a start never withdraws what a
+// former process announced.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "base/backoff.hpp"
+#include "base/bell.hpp"
+#include "model/world.hpp"
+#include "plan/bgp_config.hpp"
+#include "plan/routes.hpp"
+#include "speak/bgp/engine.hpp"
+
+namespace berth {
+
+struct BgpSpeakerCounters {
+  std::uint64_t plans = 0;
+  std::uint64_t applies = 0;
+  std::uint64_t failures = 0;
+  double last_plan_seconds = 0;
+  double last_apply_seconds = 0;
+};
+
+class BgpSpeaker {
+ public:
+  BgpSpeaker(const asio::any_io_executor& executor,
+             Timers& timers,
+             Rng& rng,
+             const World& world,
+             BgpEngine& engine,
+             RouteOptions options);
+
+  asio::awaitable<void> run();  // until cancelled
+  void look_again() { bell_.ring(); }
+  void engine_changed();
+  // Called after a plan, an apply or a change of a session: read what is below.
+  void on_report(std::function<void()> listener) { report_ = std::move(listener); }
+
+  // Ends in order, as BgpStop says. A drain first marks the routes with the community
+  // GRACEFUL_SHUTDOWN (RFC 8326) and waits `notice`. run() must have been cancelled.
+  asio::awaitable<void> stop(BgpStop how, Duration notice);
+
+  [[nodiscard]] bool applied() const { return applied_ != nullptr; }  // at least once, and nothing failed since
+  [[nodiscard]] const std::string& last_error() const { return last_error_; }
+  [[nodiscard]] const BgpDesired& desired() const { return *desired_; }
+  [[nodiscard]] const RoutePlan& route_plan() const { return routes_; }
+  [[nodiscard]] const std::vector<BgpProblem>& problems() const { return problems_; }
+  [[nodiscard]] const std::vector<BgpPeerStatus>& sessions() const { return sessions_; }
+  [[nodiscard]] const BgpSpeakerCounters& counters() const { return counters_; }
+
+ private:
+  bool plan();
+  asio::awaitable<void> apply();
+  asio::awaitable<void> read_sessions();
+
+  Timers& timers_;
+  Rng& rng_;
+  const World& world_;
+  BgpEngine& engine_;
+  const RouteOptions options_;
+  Bell bell_;
+  std::function<void()> report_;
+  RouteMemory memory_;
+  RoutePlan routes_;
+  std::shared_ptr<const BgpDesired> desired_ = std::make_shared<BgpDesired>();
+  std::shared_ptr<const BgpDesired> applied_;
+  std::vector<BgpProblem> problems_;
+  std::vector<BgpPeerStatus> sessions_;
+  bool sessions_changed_ = true;
+  Instant sessions_read_;
+  Backoff backoff_{{.initial = std::chrono::milliseconds{50}, .limit = std::chrono::seconds{5}}};
+  std::optional<Instant> retry_at_;
+  std::string last_error_;
+  BgpSpeakerCounters counters_;
+};
+
+}  // namespace berth
