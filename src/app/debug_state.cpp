@@ -1,0 +1,121 @@
+#include "app/debug_state.hpp"
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+
+namespace berth {
+namespace {
+
+namespace json = boost::json;
+
+template <class T>
+json::object table(const Table<T>& rows) {
+  return {{"synced", rows.synced()}, {"count", rows.rows().size()}};
+}
+
+json::object world(const World& world) {
+  json::object blocks;
+  for (const auto& [name, block] : world.blocks.rows()) {
+    json::object entries;
+    for (const auto& [ip, entry] : block.addresses) {
+      json::array holders;
+      for (const Holder& holder : entry.holders)
+        holders.push_back({{"service", holder.service.to_string()},
+                           {"uid", holder.uid.text},
+                           {"state", holder.state == HolderState::held ? "held" : "freeing"}});
+      entries[ip.to_string()] = {{"pool", entry.pool}, {"protocol", to_string(entry.protocol)}, {"holders", std::move(holders)},
+                                 {"reservedFor", entry.reserved_for}};
+    }
+    blocks[name] = std::move(entries);
+  }
+  json::object pools;
+  for (const auto& [name, pool] : world.pools.rows())
+    pools[name] = {{"address", pool.address}, {"protocol", to_string(pool.protocol)}, {"disabled", pool.disabled},
+                   {"deleting", pool.deleting}, {"invalid", pool.invalid}};
+  json::object nodes;
+  for (const auto& [name, node] : world.nodes.rows()) nodes[name] = {{"ready", node.ready}, {"deleting", node.deleting}};
+  return {{"services", table(world.services)},
+          {"endpointSlices", table(world.endpoint_slices)},
+          {"namespaces", table(world.namespaces)},
+          {"bgpConfs", table(world.bgp_confs)},
+          {"bgpPeers", table(world.bgp_peers)},
+          {"nodes", std::move(nodes)},
+          {"pools", std::move(pools)},
+          {"addressBlocks", std::move(blocks)}};
+}
+
+json::array pending(const std::vector<Pending>& list) {
+  json::array out;
+  for (const Pending& item : list) {
+    json::array why;
+    for (const Refusal& refusal : item.refusals) why.push_back({{"reason", to_string(refusal.reason)}, {"text", refusal.text}});
+    out.push_back({{"service", item.service.to_string()}, {"why", std::move(why)}});
+  }
+  return out;
+}
+
+json::object announcements(const BgpSpeaker& speaker) {
+  json::object out;
+  for (const auto& [ip, verdict] : speaker.route_plan().verdicts) {
+    json::array nodes;
+    for (const std::string& node : verdict.nodes) nodes.push_back(json::value(node));
+    out[ip.to_string()] = {{"service", verdict.service.to_string()}, {"reason", to_string(verdict.reason)}, {"nodes", std::move(nodes)}};
+  }
+  return out;
+}
+
+json::object desired_bgp(const BgpSpeaker& speaker) {
+  const BgpDesired& desired = speaker.desired();
+  json::object out;
+  if (desired.global) out["global"] = {{"as", desired.global->as}, {"routerId", desired.global->router_id}, {"listenPort", desired.global->listen_port}};
+  json::array peers;
+  for (const BgpPeerConfig& peer : desired.peers)
+    peers.push_back({{"object", peer.object}, {"neighbor", peer.neighbor.to_string()}, {"peerAs", peer.peer_as},
+                     {"password", !peer.auth_password.empty()}});
+  out["peers"] = std::move(peers);
+  json::array problems;
+  for (const BgpProblem& problem : speaker.problems())
+    problems.push_back({{"kind", problem.kind}, {"name", problem.name}, {"text", problem.text}});
+  out["problems"] = std::move(problems);
+  json::object excluded;
+  for (const auto& [node, why] : speaker.route_plan().nodes.excluded) excluded[node] = to_string(why);
+  out["excludedNodes"] = std::move(excluded);
+  out["routes"] = desired.routes.size();
+  return out;
+}
+
+json::object actual_bgp(const BgpSpeaker& speaker, const BgpEngine& engine) {
+  json::object routes;
+  for (const BgpRoute& route : engine.routes()) {
+    json::value& hops = routes[route.address.to_string()];
+    if (hops.is_null()) hops = json::array{};
+    hops.as_array().push_back(json::value(route.next_hop.to_string()));
+  }
+  json::array sessions;
+  for (const BgpPeerStatus& session : speaker.sessions())
+    sessions.push_back({{"neighbor", session.neighbor_address}, {"state", to_string(session.session_state)},
+                        {"uptime", session.uptime}, {"addPathSend", session.add_path_send},
+                        {"gracefulRestart", session.graceful_restart}, {"lastError", session.last_error}});
+  return {{"running", engine.running()}, {"routes", std::move(routes)}, {"sessions", std::move(sessions)}, {"lastError", speaker.last_error()}};
+}
+
+}  // namespace
+
+std::string render_debug_state(const DebugState& state) {
+  json::object out{{"leading", state.leading}, {"world", world(*state.world)}};
+  json::object desired;
+  if (state.controller != nullptr) {
+    const AddressPlan& plan = state.controller->last_plan();
+    desired["addresses"] = {{"allocated", plan.allocated}, {"pending", pending(plan.pending)}, {"misaddressed", pending(plan.misaddressed)}};
+  }
+  if (state.speaker != nullptr) {
+    desired["announcements"] = announcements(*state.speaker);
+    desired["bgp"] = desired_bgp(*state.speaker);
+  }
+  out["desired"] = std::move(desired);
+  if (state.speaker != nullptr && state.engine != nullptr) out["actual"] = {{"bgp", actual_bgp(*state.speaker, *state.engine)}};
+  return json::serialize(out);
+}
+
+}  // namespace berth

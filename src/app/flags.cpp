@@ -1,0 +1,102 @@
+#include "app/flags.hpp"
+
+#include <cstdlib>
+#include <memory>
+
+#include <CLI/CLI.hpp>
+
+namespace berth {
+namespace {
+
+std::string environment(const char* name, std::string fallback = "") {
+  const char* value = std::getenv(name);
+  return value != nullptr && *value != '\0' ? value : std::move(fallback);
+}
+
+struct IgnoredFlag {
+  const char* name;
+  bool takes_value;
+};
+// OpenELB 0.5 and 0.6, controller and speaker, and klog's.
+constexpr IgnoredFlag openelb_flags[] = {
+    {"--api-hosts", true},         {"--readiness-addr", true},  {"--webhook-port", true},    {"--webhook-cert-dir", true},
+    {"--enable-layer2", true},     {"--bind-addr", true},       {"--bind-port", true},       {"--secret", true},
+    {"--enable-keepalived-vip", true}, {"--log-path", true},    {"--keepalived-args", true}, {"--v", true},
+    {"--vmodule", true},           {"--logtostderr", true},     {"--alsologtostderr", true}, {"--stderrthreshold", true},
+    {"--log-dir", true},           {"--log-file", true},        {"--log-file-max-size", true}, {"--log-backtrace-at", true},
+    {"--add-dir-header", true},    {"--skip-headers", true},    {"--skip-log-headers", true}, {"--one-output", true},
+};
+
+void add_work_flags(CLI::App& command, Flags& flags, std::vector<std::pair<std::string, std::string>>& ignored) {
+  command.add_option("--kubeconfig", flags.kubeconfig, "kubeconfig file; without it the pod's service account is used");
+  command.add_option("--node-name", flags.node_name, "name of the Node this runs on [$NODE_NAME]");
+  command.add_option("--namespace", flags.space, "namespace of Berth's own objects [$OPENELB_NAMESPACE or openelb-system]");
+  command.add_option("--pod-name", flags.pod_name, "name of this pod, to learn on SIGTERM whether it comes back [$POD_NAME]");
+  command.add_option("--metrics-addr", flags.metrics_address, "address:port of /metrics, /healthz and /readyz");
+  command.add_option("--log-format", flags.log_format, "key-value or json")->check(CLI::IsMember({"key-value", "json"}));
+  command.add_option("--log-level", flags.log_level, "debug, info, warning or error")
+      ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
+  command.add_option("--run-dir", flags.run_directory, "directory (made with mode 0700) for gobgpd's socket");
+  for (const IgnoredFlag& flag : openelb_flags) {
+    ignored.emplace_back(flag.name, "");
+    command.add_option(flag.name, ignored.back().second, "OpenELB's; accepted, has no effect")
+        ->group("OpenELB's flags without a meaning here")
+        ->expected(0, 1);
+  }
+}
+
+}  // namespace
+
+FlagsOrExit parse_flags(int argc, const char* const* argv) {
+  Flags flags;
+  flags.node_name = environment("NODE_NAME");
+  flags.space = environment("OPENELB_NAMESPACE", "openelb-system");
+  flags.pod_name = environment("POD_NAME");
+
+  CLI::App app{"Berth gives Kubernetes Services of type LoadBalancer real addresses and brings clients to them."};
+  app.require_subcommand(1);
+  // One list per sub-command; reserved so that CLI11's references stay good.
+  std::vector<std::pair<std::string, std::string>> ignored[3];
+  for (auto& list : ignored) list.reserve(std::size(openelb_flags));
+  CLI::App* run = app.add_subcommand("run", "speaker, and controller while it holds the Lease (one Deployment is all that is needed)");
+  CLI::App* controller = app.add_subcommand("controller", "decides addresses; announces nothing");
+  CLI::App* speaker = app.add_subcommand("speaker", "announces from this node; decides nothing");
+  CLI::App* version = app.add_subcommand("version", "prints the version as JSON");
+  CLI::App* commands[] = {run, controller, speaker};
+  for (std::size_t i = 0; i < 3; ++i) add_work_flags(*commands[i], flags, ignored[i]);
+  std::int64_t lease = 15, renew = 10, retry = 2, drain = 5;
+  for (CLI::App* command : {run, controller}) {
+    command->add_option("--leader-elect", flags.leader_elect, "work only while holding the Lease openelb-controller");
+    command->add_option("--lease-duration", lease, "seconds after which a silent leader is replaced")->check(CLI::Range(1, 600));
+    command->add_option("--renew-deadline", renew, "seconds after which a leader that can't renew stops")->check(CLI::Range(1, 600));
+    command->add_option("--retry-period", retry, "seconds between attempts")->check(CLI::Range(1, 600));
+  }
+  for (CLI::App* command : {run, speaker}) {
+    command->add_option("--gobgpd", flags.gobgpd, "the gobgpd program [beside this one]");
+    command->add_option("--drain-wait", drain, "seconds from the withdrawal of routes to the end, when leaving for good")
+        ->check(CLI::Range(0, 600));
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return {std::nullopt, app.exit(error)};
+  }
+  if (renew >= lease) {
+    std::fprintf(stderr, "--renew-deadline (%lld) must be below --lease-duration (%lld)\n", static_cast<long long>(renew),
+                 static_cast<long long>(lease));
+    return {std::nullopt, 2};
+  }
+  flags.role = run->parsed() ? Role::run : controller->parsed() ? Role::controller : speaker->parsed() ? Role::speaker : Role::version;
+  (void)version;
+  if (flags.metrics_address.empty()) flags.metrics_address = flags.role == Role::speaker ? ":50053" : ":50052";
+  flags.lease_duration = std::chrono::seconds{lease};
+  flags.renew_deadline = std::chrono::seconds{renew};
+  flags.retry_period = std::chrono::seconds{retry};
+  flags.drain_wait = std::chrono::seconds{drain};
+  for (std::size_t i = 0; i < 3; ++i)
+    for (const IgnoredFlag& flag : openelb_flags)
+      if (commands[i]->parsed() && commands[i]->count(flag.name) > 0) flags.ignored.emplace_back(flag.name);
+  return {std::move(flags), 0};
+}
+
+}  // namespace berth

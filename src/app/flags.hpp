@@ -1,0 +1,46 @@
+// The command line. Sub-commands and flags of Berth, and OpenELB's flags where its arguments are
+// carried over: those without a meaning here are accepted, warned about, and have no effect.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace berth {
+
+enum class Role : std::uint8_t {
+  run,         // speaker, and controller while it holds the Lease: topology T1
+  controller,  // controller only
+  speaker,     // speaker only, one per node: topology T2
+  version,
+};
+
+struct Flags {
+  Role role = Role::run;
+  std::string kubeconfig;      // empty: the pod's service account
+  std::string node_name;       // default $NODE_NAME
+  std::string space;           // default $OPENELB_NAMESPACE, else openelb-system
+  std::string pod_name;        // default $POD_NAME; empty outside a pod
+  std::string metrics_address; // default :50052, speaker :50053
+  std::string log_format = "key-value";
+  std::string log_level = "info";
+  std::string gobgpd;          // default: beside this program
+  std::string run_directory = "/run/berth";
+  bool leader_elect = true;
+  std::chrono::seconds drain_wait{5};
+  std::chrono::milliseconds lease_duration{15'000};
+  std::chrono::milliseconds renew_deadline{10'000};
+  std::chrono::milliseconds retry_period{2'000};
+  std::vector<std::string> ignored;  // OpenELB's flags that were given and have no effect
+};
+
+// Parses; on --help, a version request's flags or a mistake prints and answers the exit code instead.
+struct FlagsOrExit {
+  std::optional<Flags> flags;
+  int exit_code = 0;
+};
+FlagsOrExit parse_flags(int argc, const char* const* argv);
+
+}  // namespace berth
