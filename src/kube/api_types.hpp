@@ -1,0 +1,416 @@
+// The Kubernetes objects as they are on the wire, cut down to the members that Berth reads. Named as in
+// the API reference; decode.hpp makes the model's nouns of them.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <boost/describe/class.hpp>
+
+namespace berth::kube::api {
+
+using Strings = std::map<std::string, std::string, std::less<>>;
+
+struct OwnerReference {
+  std::string kind;
+  std::string name;
+  bool controller = false;
+};
+BOOST_DESCRIBE_STRUCT(OwnerReference, (), (kind, name, controller))
+
+struct Metadata {
+  std::string name;
+  std::string namespace_;
+  std::string uid;
+  std::string resourceVersion;
+  std::string creationTimestamp;
+  std::string deletionTimestamp;
+  Strings labels;
+  Strings annotations;
+  std::vector<std::string> finalizers;
+  std::vector<OwnerReference> ownerReferences;
+};
+BOOST_DESCRIBE_STRUCT(Metadata,
+                      (),
+                      (name,
+                       namespace_,
+                       uid,
+                       resourceVersion,
+                       creationTimestamp,
+                       deletionTimestamp,
+                       labels,
+                       annotations,
+                       finalizers,
+                       ownerReferences))
+
+struct ListMetadata {
+  std::string resourceVersion;
+  std::string continue_;
+};
+BOOST_DESCRIBE_STRUCT(ListMetadata, (), (resourceVersion, continue_))
+
+template <class T>
+struct List {
+  ListMetadata metadata;
+  std::vector<T> items;
+  BOOST_DESCRIBE_CLASS(List, (), (metadata, items), (), ())
+};
+
+struct StatusCause {
+  std::string reason;
+  std::string message;
+  std::string field;
+};
+BOOST_DESCRIBE_STRUCT(StatusCause, (), (reason, message, field))
+struct StatusDetails {
+  std::vector<StatusCause> causes;
+  std::int64_t retryAfterSeconds = 0;
+};
+BOOST_DESCRIBE_STRUCT(StatusDetails, (), (causes, retryAfterSeconds))
+// What the API server answers instead of an object.
+struct Status {
+  std::int64_t code = 0;
+  std::string reason;
+  std::string message;
+  StatusDetails details;
+};
+BOOST_DESCRIBE_STRUCT(Status, (), (code, reason, message, details))
+
+template <class T>
+struct WatchEvent {
+  std::string type;  // ADDED, MODIFIED, DELETED, BOOKMARK, ERROR
+  T object;
+  BOOST_DESCRIBE_CLASS(WatchEvent, (), (type, object), (), ())
+};
+
+struct ServicePort {
+  std::string protocol;
+  std::int64_t port = 0;
+};
+BOOST_DESCRIBE_STRUCT(ServicePort, (), (protocol, port))
+struct ServiceSpec {
+  std::string type;
+  std::optional<std::string> loadBalancerClass;
+  std::string loadBalancerIP;
+  std::string externalTrafficPolicy;
+  std::vector<std::string> ipFamilies;
+  std::vector<ServicePort> ports;
+};
+BOOST_DESCRIBE_STRUCT(ServiceSpec,
+                      (),
+                      (type, loadBalancerClass, loadBalancerIP, externalTrafficPolicy, ipFamilies, ports))
+struct Ingress {
+  std::string ip;
+  std::string hostname;
+};
+BOOST_DESCRIBE_STRUCT(Ingress, (), (ip, hostname))
+struct LoadBalancerStatus {
+  std::vector<Ingress> ingress;
+};
+BOOST_DESCRIBE_STRUCT(LoadBalancerStatus, (), (ingress))
+struct ServiceStatus {
+  LoadBalancerStatus loadBalancer;
+};
+BOOST_DESCRIBE_STRUCT(ServiceStatus, (), (loadBalancer))
+struct Service {
+  Metadata metadata;
+  ServiceSpec spec;
+  ServiceStatus status;
+};
+BOOST_DESCRIBE_STRUCT(Service, (), (metadata, spec, status))
+
+struct Condition {
+  std::string type;
+  std::string status;
+};
+BOOST_DESCRIBE_STRUCT(Condition, (), (type, status))
+struct Taint {
+  std::string key;
+};
+BOOST_DESCRIBE_STRUCT(Taint, (), (key))
+struct NodeSpec {
+  std::vector<Taint> taints;
+};
+BOOST_DESCRIBE_STRUCT(NodeSpec, (), (taints))
+struct NodeAddress {
+  std::string type;
+  std::string address;
+};
+BOOST_DESCRIBE_STRUCT(NodeAddress, (), (type, address))
+struct NodeStatus {
+  std::vector<Condition> conditions;
+  std::vector<NodeAddress> addresses;
+};
+BOOST_DESCRIBE_STRUCT(NodeStatus, (), (conditions, addresses))
+struct Node {
+  Metadata metadata;
+  NodeSpec spec;
+  NodeStatus status;
+};
+BOOST_DESCRIBE_STRUCT(Node, (), (metadata, spec, status))
+
+struct EndpointConditions {
+  std::optional<bool> ready;
+  std::optional<bool> serving;
+  std::optional<bool> terminating;
+};
+BOOST_DESCRIBE_STRUCT(EndpointConditions, (), (ready, serving, terminating))
+struct Endpoint {
+  std::string nodeName;
+  EndpointConditions conditions;
+};
+BOOST_DESCRIBE_STRUCT(Endpoint, (), (nodeName, conditions))
+struct EndpointSlice {
+  Metadata metadata;
+  std::vector<Endpoint> endpoints;
+};
+BOOST_DESCRIBE_STRUCT(EndpointSlice, (), (metadata, endpoints))
+
+struct Namespace {
+  Metadata metadata;
+};
+BOOST_DESCRIBE_STRUCT(Namespace, (), (metadata))
+
+struct EipSpec {
+  std::string address;
+  std::string protocol;
+  std::string interface;
+  bool disable = false;
+  std::int64_t priority = 0;
+  std::vector<std::string> namespaces;
+  Strings namespaceSelector;
+};
+BOOST_DESCRIBE_STRUCT(EipSpec, (), (address, protocol, interface, disable, priority, namespaces, namespaceSelector))
+struct EipStatus {
+  bool occupied = false;
+  std::int64_t usage = 0;
+  std::int64_t poolSize = 0;
+  std::map<std::string, std::string> used;
+  std::string firstIP;
+  std::string lastIP;
+  bool ready = false;
+  bool v4 = false;
+};
+BOOST_DESCRIBE_STRUCT(EipStatus, (), (occupied, usage, poolSize, used, firstIP, lastIP, ready, v4))
+struct Eip {
+  Metadata metadata;
+  EipSpec spec;
+  EipStatus status;
+};
+BOOST_DESCRIBE_STRUCT(Eip, (), (metadata, spec, status))
+
+struct Holder {
+  std::string service;  // namespace/name
+  std::string uid;
+  std::string state;    // held, freeing
+  std::string mark;
+};
+BOOST_DESCRIBE_STRUCT(Holder, (), (service, uid, state, mark))
+struct BlockEntry {
+  std::string pool;
+  std::string protocol;
+  std::string interface;
+  std::string sharingKey;
+  std::string reservedFor;
+  std::string freedAt;
+  std::vector<Holder> holders;
+};
+BOOST_DESCRIBE_STRUCT(BlockEntry, (), (pool, protocol, interface, sharingKey, reservedFor, freedAt, holders))
+struct AddressBlockSpec {
+  std::map<std::string, BlockEntry> addresses;
+};
+BOOST_DESCRIBE_STRUCT(AddressBlockSpec, (), (addresses))
+struct AddressBlock {
+  Metadata metadata;
+  AddressBlockSpec spec;
+};
+BOOST_DESCRIBE_STRUCT(AddressBlock, (), (metadata, spec))
+
+struct GracefulRestart {
+  std::optional<bool> enabled;
+  std::uint32_t restartTime = 0;
+  bool helperOnly = false;
+  std::uint32_t deferralTime = 0;
+  bool notificationEnabled = false;
+  bool longlivedEnabled = false;
+  std::uint32_t staleRoutesTime = 0;
+};
+BOOST_DESCRIBE_STRUCT(
+    GracefulRestart,
+    (),
+    (enabled, restartTime, helperOnly, deferralTime, notificationEnabled, longlivedEnabled, staleRoutesTime))
+struct BgpConfSpec {
+  std::uint32_t as = 0;
+  std::map<std::string, std::uint32_t> asPerRack;
+  std::string routerId;
+  std::int32_t listenPort = 0;
+  std::vector<std::string> listenAddresses;
+  std::vector<std::uint32_t> families;
+  bool useMultiplePaths = false;
+  std::optional<GracefulRestart> gracefulRestart;
+  std::string policy;
+};
+BOOST_DESCRIBE_STRUCT(
+    BgpConfSpec,
+    (),
+    (as, asPerRack, routerId, listenPort, listenAddresses, families, useMultiplePaths, gracefulRestart, policy))
+struct NodeConfStatus {
+  std::string routerId;
+  std::uint32_t as = 0;
+};
+BOOST_DESCRIBE_STRUCT(NodeConfStatus, (), (routerId, as))
+struct BgpConfStatus {
+  std::map<std::string, NodeConfStatus> nodesConfStatus;
+};
+BOOST_DESCRIBE_STRUCT(BgpConfStatus, (), (nodesConfStatus))
+struct BgpConf {
+  Metadata metadata;
+  BgpConfSpec spec;
+  BgpConfStatus status;
+};
+BOOST_DESCRIBE_STRUCT(BgpConf, (), (metadata, spec, status))
+
+struct PeerConf {
+  std::string authPassword;
+  std::string description;
+  std::uint32_t localAs = 0;
+  std::string neighborAddress;
+  std::uint32_t peerAs = 0;
+  bool adminDown = false;
+  std::uint32_t allowOwnAs = 0;
+  std::string removePrivateAs;
+  bool replacePeerAs = false;
+};
+BOOST_DESCRIBE_STRUCT(PeerConf,
+                      (),
+                      (authPassword,
+                       description,
+                       localAs,
+                       neighborAddress,
+                       peerAs,
+                       adminDown,
+                       allowOwnAs,
+                       removePrivateAs,
+                       replacePeerAs))
+struct EbgpMultihop {
+  bool enabled = false;
+  std::uint32_t multihopTtl = 0;
+};
+BOOST_DESCRIBE_STRUCT(EbgpMultihop, (), (enabled, multihopTtl))
+struct TimersConfig {
+  std::string connectRetry;
+  std::string holdTime;
+  std::string keepaliveInterval;
+  std::string minimumAdvertisementInterval;
+};
+BOOST_DESCRIBE_STRUCT(TimersConfig, (), (connectRetry, holdTime, keepaliveInterval, minimumAdvertisementInterval))
+struct PeerTimers {
+  TimersConfig config;
+};
+BOOST_DESCRIBE_STRUCT(PeerTimers, (), (config))
+struct Transport {
+  bool passiveMode = false;
+  std::string remoteAddress;
+  std::uint32_t remotePort = 0;
+  std::uint32_t tcpMss = 0;
+  bool mtuDiscovery = false;
+};
+BOOST_DESCRIBE_STRUCT(Transport, (), (passiveMode, remoteAddress, remotePort, tcpMss, mtuDiscovery))
+struct FamilyName {
+  std::string afi;
+  std::string safi;
+};
+BOOST_DESCRIBE_STRUCT(FamilyName, (), (afi, safi))
+struct AfiSafiConfig {
+  FamilyName family;
+  bool enabled = false;
+};
+BOOST_DESCRIBE_STRUCT(AfiSafiConfig, (), (family, enabled))
+struct EnabledConfig {
+  bool enabled = false;
+};
+BOOST_DESCRIBE_STRUCT(EnabledConfig, (), (enabled))
+struct MpGracefulRestart {
+  EnabledConfig config;
+};
+BOOST_DESCRIBE_STRUCT(MpGracefulRestart, (), (config))
+struct AddPathsConfig {
+  bool receive = false;
+  std::uint32_t sendMax = 0;
+};
+BOOST_DESCRIBE_STRUCT(AddPathsConfig, (), (receive, sendMax))
+struct AddPaths {
+  AddPathsConfig config;
+};
+BOOST_DESCRIBE_STRUCT(AddPaths, (), (config))
+struct AfiSafi {
+  AfiSafiConfig config;
+  MpGracefulRestart mpGracefulRestart;
+  AddPaths addPaths;
+};
+BOOST_DESCRIBE_STRUCT(AfiSafi, (), (config, mpGracefulRestart, addPaths))
+struct SelectorRequirement {
+  std::string key;
+  std::string operator_;
+  std::vector<std::string> values;
+};
+BOOST_DESCRIBE_STRUCT(SelectorRequirement, (), (key, operator_, values))
+struct LabelSelector {
+  Strings matchLabels;
+  std::vector<SelectorRequirement> matchExpressions;
+};
+BOOST_DESCRIBE_STRUCT(LabelSelector, (), (matchLabels, matchExpressions))
+struct BgpPeerSpec {
+  std::optional<PeerConf> conf;
+  std::optional<EbgpMultihop> ebgpMultihop;
+  std::optional<PeerTimers> timers;
+  std::optional<Transport> transport;
+  std::optional<GracefulRestart> gracefulRestart;
+  std::vector<AfiSafi> afiSafis;
+  std::optional<LabelSelector> nodeSelector;
+};
+BOOST_DESCRIBE_STRUCT(BgpPeerSpec,
+                      (),
+                      (conf, ebgpMultihop, timers, transport, gracefulRestart, afiSafis, nodeSelector))
+struct NodePeerStatus {};
+BOOST_DESCRIBE_STRUCT(NodePeerStatus, (), ())
+struct BgpPeerStatus {
+  std::map<std::string, NodePeerStatus> nodesPeerStatus;
+};
+BOOST_DESCRIBE_STRUCT(BgpPeerStatus, (), (nodesPeerStatus))
+struct BgpPeer {
+  Metadata metadata;
+  BgpPeerSpec spec;
+  BgpPeerStatus status;
+};
+BOOST_DESCRIBE_STRUCT(BgpPeer, (), (metadata, spec, status))
+
+struct LeaseSpec {
+  std::string holderIdentity;
+  std::int64_t leaseDurationSeconds = 0;
+  std::string acquireTime;
+  std::string renewTime;
+  std::int64_t leaseTransitions = 0;
+};
+BOOST_DESCRIBE_STRUCT(LeaseSpec, (), (holderIdentity, leaseDurationSeconds, acquireTime, renewTime, leaseTransitions))
+struct Lease {
+  Metadata metadata;
+  LeaseSpec spec;
+};
+BOOST_DESCRIBE_STRUCT(Lease, (), (metadata, spec))
+
+// Pod, ReplicaSet, Deployment, DaemonSet, Event: only what the end of a process and Events need.
+struct WorkloadSpec {
+  std::optional<std::int64_t> replicas;
+};
+BOOST_DESCRIBE_STRUCT(WorkloadSpec, (), (replicas))
+struct Workload {
+  Metadata metadata;
+  WorkloadSpec spec;
+};
+BOOST_DESCRIBE_STRUCT(Workload, (), (metadata, spec))
+
+}  // namespace berth::kube::api

@@ -1,0 +1,113 @@
+#include "kube/lease_elector.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/log.hpp"
+#include "kube/encode.hpp"
+
+namespace berth::kube {
+namespace {
+
+std::string collection(const ObjectName& name) { return "/apis/coordination.k8s.io/v1/namespaces/" + name.space + "/leases"; }
+std::string path(const ObjectName& name) { return collection(name) + "/" + name.name; }
+
+}  // namespace
+
+LeaseElector::LeaseElector(ApiClient& client, Timers& timers, Rng& rng, LeaseOptions options, std::function<void(bool)> changed)
+    : client_(client), timers_(timers), rng_(rng), options_(std::move(options)), changed_(std::move(changed)) {}
+
+asio::awaitable<void> LeaseElector::run() {
+  for (;;) {
+    const auto done = co_await attempt();
+    if (!done && done.error().text != error_) log::warning("lease_attempt_failed", {{"error", done.error().text}});
+    error_ = done ? "" : done.error().text;
+    if (leading_ && timers_.now() - renewed_ >= options_.renew_deadline) {
+      log::warning("lease_lost", {{"reason", "it could not be renewed in time"}});
+      set_leading(false);
+    }
+    Duration wait = options_.retry_period + Duration{static_cast<Duration::rep>(
+                                                static_cast<double>(options_.retry_period.count()) * 0.2 * rng_.fraction())};
+    if (leading_) wait = std::min(wait, std::max<Duration>(renewed_ + options_.renew_deadline - timers_.now(), std::chrono::milliseconds{1}));
+    co_await timers_.sleep_for(wait);
+  }
+}
+
+asio::awaitable<Result<>> LeaseElector::attempt() {
+  if (leading_) {
+    auto renewed = co_await write(false);
+    if (renewed || renewed.error().code != ErrorCode::conflict) co_return renewed;
+  }
+  if (auto read = co_await refresh(); !read) {
+    if (read.error().code != ErrorCode::not_found) co_return read;
+    lease_ = {};
+    co_return co_await write(true);
+  }
+  const bool ours = lease_.spec.holderIdentity == options_.identity;
+  const bool free = lease_.spec.holderIdentity.empty() || timers_.now() - observed_ >= options_.duration;
+  if (leading_ && !ours) {
+    log::warning("lease_lost", {{"to", lease_.spec.holderIdentity}});
+    set_leading(false);
+  }
+  if (ours || free) co_return co_await write(!leading_);
+  co_return Result<>{};
+}
+
+asio::awaitable<Result<>> LeaseElector::refresh() {
+  auto lease = co_await client_.get<api::Lease>(path(options_.name), options_.retry_period * 2);
+  if (!lease) co_return fail(lease.error());
+  observe(std::move(*lease));
+  co_return Result<>{};
+}
+
+void LeaseElector::observe(api::Lease lease) {
+  if (lease.metadata.resourceVersion != lease_.metadata.resourceVersion) observed_ = timers_.now();
+  lease_ = std::move(lease);
+}
+
+asio::awaitable<Result<>> LeaseElector::write(bool taking) {
+  const Instant began = timers_.now();
+  // Written by hand of the clock on the wall, which is for people; nobody of ours compares it.
+  const std::string now = to_rfc3339_micro(timers_.wall_now());
+  api::Lease next = lease_;
+  next.metadata.name = options_.name.name;
+  next.metadata.namespace_ = options_.name.space;
+  next.spec.renewTime = now;
+  next.spec.leaseDurationSeconds = std::max<std::int64_t>(1, std::chrono::duration_cast<std::chrono::seconds>(options_.duration).count());
+  if (taking && next.spec.holderIdentity != options_.identity) {
+    next.spec.acquireTime = now;
+    if (!next.metadata.resourceVersion.empty()) ++next.spec.leaseTransitions;
+  }
+  next.spec.holderIdentity = options_.identity;
+  const Duration limit = leading_ ? std::clamp<Duration>(renewed_ + options_.renew_deadline - began, std::chrono::milliseconds{100},
+                                                         options_.retry_period * 2)
+                                  : options_.retry_period * 2;
+  std::string body = encode(next);
+  Result<api::Lease> written = next.metadata.resourceVersion.empty()
+                                   ? co_await client_.create<api::Lease>(collection(options_.name), std::move(body), limit)
+                                   : co_await client_.replace<api::Lease>(path(options_.name), std::move(body), limit);
+  if (!written) co_return fail(written.error());
+  observe(std::move(*written));
+  renewed_ = began;
+  if (!leading_) set_leading(true);
+  co_return Result<>{};
+}
+
+void LeaseElector::set_leading(bool leading) {
+  leading_ = leading;
+  changed_(leading);
+}
+
+asio::awaitable<void> LeaseElector::release() {
+  if (!leading_) co_return;
+  set_leading(false);
+  api::Lease next = lease_;
+  next.spec.holderIdentity.clear();
+  next.spec.leaseDurationSeconds = 1;
+  next.spec.renewTime = to_rfc3339_micro(timers_.wall_now());
+  std::string body = encode(next);
+  const auto written = co_await client_.replace<api::Lease>(path(options_.name), std::move(body), std::chrono::seconds{1});
+  if (!written) log::warning("lease_not_released", {{"error", written.error().text}});
+}
+
+}  // namespace berth::kube

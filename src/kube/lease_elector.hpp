@@ -1,0 +1,56 @@
+// Leader election by a Lease, as client-go does it: it keeps two controllers from working against each
+// other; what keeps addresses unique is elsewhere (plan/allocate.hpp). Clocks are never compared: a
+// leader is taken for dead when its Lease did not change for `duration` of our own monotonic time.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "base/timers.hpp"
+#include "kube/api_client.hpp"
+#include "kube/api_types.hpp"
+#include "model/names.hpp"
+
+namespace berth::kube {
+
+struct LeaseOptions {
+  ObjectName name;
+  std::string identity;  // unique for this process
+  Duration duration = std::chrono::seconds{15};
+  Duration renew_deadline = std::chrono::seconds{10};  // below duration
+  Duration retry_period = std::chrono::seconds{2};
+};
+
+class LeaseElector {
+ public:
+  // `changed` is told true when leading begins and false when it ends.
+  LeaseElector(ApiClient& client, Timers& timers, Rng& rng, LeaseOptions options, std::function<void(bool)> changed);
+
+  asio::awaitable<void> run();      // until cancelled; then call release()
+  asio::awaitable<void> release();  // gives the Lease up, so that another need not wait for its end
+
+  [[nodiscard]] bool leading() const { return leading_; }
+  [[nodiscard]] const std::string& holder() const { return lease_.spec.holderIdentity; }
+  [[nodiscard]] const std::string& error() const { return error_; }  // of the last attempt, or empty
+
+ private:
+  asio::awaitable<Result<>> attempt();
+  asio::awaitable<Result<>> refresh();
+  asio::awaitable<Result<>> write(bool taking);
+  void observe(api::Lease lease);
+  void set_leading(bool leading);
+
+  ApiClient& client_;
+  Timers& timers_;
+  Rng& rng_;
+  const LeaseOptions options_;
+  std::function<void(bool)> changed_;
+  api::Lease lease_;       // as last seen
+  Instant observed_;       // when it last changed
+  Instant renewed_;        // when our last successful renewal began
+  bool leading_ = false;
+  std::string error_;
+};
+
+}  // namespace berth::kube
