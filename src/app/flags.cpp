@@ -73,7 +73,7 @@ FlagsOrExit parse_flags(int argc, const char* const* argv) {
   }
   for (CLI::App* command : {run, speaker}) {
     command->add_option("--gobgpd", flags.gobgpd, "the gobgpd program [beside this one]");
-    command->add_option("--drain-wait", drain, "seconds from the withdrawal of routes to the end, when leaving for good")
+    command->add_option("--drain-wait", drain, "seconds between asking routers to prefer others (RFC 8326) and the withdrawal, when leaving for good")
         ->check(CLI::Range(0, 600));
   }
   try {

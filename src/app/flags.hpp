@@ -27,7 +27,7 @@ struct Flags {
   std::string log_format = "key-value";
   std::string log_level = "info";
   std::string gobgpd;          // default: beside this program
-  std::string run_directory = "/run/berth";
+  std::string run_directory = "/run/berth/private";  // made with mode 0700
   bool leader_elect = true;
   std::chrono::seconds drain_wait{5};
   std::chrono::milliseconds lease_duration{15'000};

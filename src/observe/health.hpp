@@ -5,7 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "base/timers.hpp"
 
 namespace berth {
 
@@ -22,17 +21,5 @@ struct HealthReport {
 };
 HealthReport report_health(const std::vector<HealthPart>& parts);
 
-// Liveness that is really live: the loop that does the work beats, and /healthz says when it stopped.
-class Heartbeat {
- public:
-  Heartbeat(Timers& timers, Duration limit) : timers_(timers), limit_(limit), last_(timers.now()) {}
-  void beat() { last_ = timers_.now(); }
-  [[nodiscard]] bool alive() const { return timers_.now() - last_ < limit_; }
-
- private:
-  Timers& timers_;
-  Duration limit_;
-  Instant last_;
-};
 
 }  // namespace berth

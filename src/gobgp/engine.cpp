@@ -1,0 +1,529 @@
+// How a route survives us (RFC 4724). A router with graceful restart keeps what it has of a session that
+// ends without a NOTIFICATION, until the session is back and End-of-RIB has come. So: a process that has
+// to go is stopped without one; a new one has all its paths before it gets its peers, since End-of-RIB
+// is sent when a session comes up; and each of these peers is told `local_restarting`, which sets the R
+// and F bits without which routers drop what they kept.
+//
+// Nothing is believed that was not read back or acknowledged since: after a start, an error or a broken
+// stream the engine is read before the next change, and slowly in any case.
+#include "gobgp/engine.hpp"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <utility>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/system/system_error.hpp>
+#include <fmt/format.h>
+
+#include "base/bell.hpp"
+#include "base/log.hpp"
+#include "gobgp/client.hpp"
+#include "gobgp/supervisor.hpp"
+#include "gobgp/translate.hpp"
+#include "speak/bgp/diff.hpp"
+
+namespace berth {
+namespace {
+
+using namespace std::chrono_literals;
+using gobgp::Client;
+
+constexpr Duration ping_interval = 5s;
+constexpr int misses_to_kill = 2;  // calls in a row that met their deadline
+constexpr Duration restart_patience = 5s;
+constexpr Duration terminate_patience = 2s;
+constexpr Duration watch_again_after = 100ms;
+
+// One at a time: a mutex for coroutines of one thread.
+class Turns {
+ public:
+  explicit Turns(const asio::any_io_executor& executor) : state_(std::make_shared<State>(executor)) {}
+
+ private:
+  struct State {
+    explicit State(const asio::any_io_executor& executor) : freed(executor, asio::steady_timer::time_point::max()) {}
+    bool taken = false;
+    asio::steady_timer freed;
+  };
+
+ public:
+  class Turn {
+   public:
+    explicit Turn(std::shared_ptr<State> state) : state_(std::move(state)) {}
+    Turn(Turn&&) = default;
+    Turn& operator=(Turn&&) = delete;
+    ~Turn() {
+      if (!state_) return;
+      state_->taken = false;
+      state_->freed.cancel();
+    }
+
+   private:
+    std::shared_ptr<State> state_;
+  };
+
+  asio::awaitable<Turn> take() {
+    const auto state = state_;
+    while (state->taken) {
+      co_await state->freed.async_wait(asio::as_tuple(asio::use_awaitable));
+      if ((co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none)
+        throw boost::system::system_error{asio::error::operation_aborted};
+    }
+    state->taken = true;
+    co_return Turn{state};
+  }
+
+ private:
+  std::shared_ptr<State> state_;
+};
+
+// Of several things to do all are tried, and the first error is told.
+class FirstError {
+ public:
+  bool note(const Result<>& result, std::string_view doing) {
+    if (result) return true;
+    if (!error_) error_ = result.error().with(doing);
+    return false;
+  }
+  [[nodiscard]] Result<> result() const {
+    if (error_) return fail(*error_);
+    return {};
+  }
+
+ private:
+  std::optional<Error> error_;
+};
+
+class GobgpEngine final : public BgpEngine {
+ public:
+  GobgpEngine(asio::any_io_executor executor, Timers& timers, Rng& rng, GobgpOptions options)
+      : executor_(executor),
+        timers_(timers),
+        options_(std::move(options)),
+        supervisor_(executor, timers, rng, {options_.program, options_.run_directory, options_.environment}),
+        turns_(executor),
+        came_up_(executor),
+        watch_again_(executor) {}
+
+  asio::awaitable<void> run(std::function<void()> changed) override {
+    using namespace asio::experimental::awaitable_operators;
+    changed_ = std::move(changed);
+    co_await (supervisor_.run([this] { up(); }, [this] { down(); }) || watch() || check());
+  }
+
+  asio::awaitable<Result<>> apply(std::shared_ptr<const BgpDesired> desired) override {
+    const auto turn = co_await turns_.take();
+    desired_ = std::move(desired);
+    co_return co_await make_so(*std::shared_ptr<const BgpDesired>{desired_});
+  }
+
+  asio::awaitable<Result<std::vector<BgpPeerStatus>>> peers() override {
+    const auto client = client_;
+    if (!client) co_return fail(not_running());
+    if (!mirror_.global) co_return std::vector<BgpPeerStatus>{};
+    auto listed = co_await client->list_peers();
+    if (!listed) co_return fail(note_error(listed.error()));
+    std::vector<BgpPeerStatus> out;
+    for (const api::Peer& peer : *listed) {
+      BgpPeerStatus status = gobgp::status_from_api(peer);
+      complete(status);
+      out.push_back(std::move(status));
+    }
+    std::ranges::sort(out, {}, &BgpPeerStatus::neighbor_address);
+    co_return out;
+  }
+
+  std::set<BgpRoute> routes() const override {
+    std::set<BgpRoute> out;
+    if (mirror_.global)
+      for (const auto& [route, path] : mirror_.routes) out.insert(out.end(), route);
+    return out;
+  }
+
+  bool running() const override { return client_ != nullptr; }
+
+  BgpEngineCounters counters() const override {
+    BgpEngineCounters out = counters_;
+    out.starts = supervisor_.starts();
+    return out;
+  }
+
+  asio::awaitable<Result<>> stop(BgpStop how) override {
+    const auto turn = co_await turns_.take();
+    supervisor_.stop_restarting();
+    stopped_ = true;
+    FirstError errors;
+    if (const auto client = client_; client && mirror_.global) {
+      if (how == BgpStop::drain) errors.note(co_await withdraw_all(*client), "withdraw all routes");
+      const bool stopped = errors.note(co_await client->stop_bgp(how == BgpStop::restart), "stop BGP");
+      // SIGTERM says goodbye to routers, who would drop the routes; a kill does not.
+      if (!stopped && how == BgpStop::restart) supervisor_.kill();
+    }
+    mirror_.global.reset();
+    co_await supervisor_.terminate(terminate_patience);
+    co_return errors.result();
+  }
+
+ private:
+  // -- the process ------------------------------------------------------------------------------------
+
+  void up() {
+    client_ = std::make_shared<Client>(executor_, supervisor_.socket());
+    forget();
+    came_up_.ring();
+    watch_again_.ring();
+    changed_();
+  }
+
+  void down() {
+    client_.reset();
+    forget();
+    if (!stopped_) changed_();
+  }
+
+  // What was known of the engine is not true of the next one. The numbers of paths are kept: a router
+  // that still has them sees them refreshed instead of replaced.
+  void forget() {
+    mirror_.global.reset();
+    mirror_.peers.clear();
+    foreign_.clear();
+    read_back_needed_ = true;
+    misses_ = 0;
+  }
+
+  Error not_running() const {
+    const std::string& why = supervisor_.last_error();
+    return {ErrorCode::unavailable, why.empty() ? "gobgpd is starting" : "gobgpd is not running: " + why};
+  }
+
+  asio::awaitable<Result<>> restart_process() {
+    const std::uint64_t before = supervisor_.starts();
+    came_up_ = Bell{executor_};
+    co_await supervisor_.terminate(terminate_patience);
+    const Instant give_up = timers_.now() + restart_patience;
+    while (timers_.now() < give_up && (!client_ || supervisor_.starts() == before)) co_await came_up_.wait_until(timers_, give_up);
+    if (!client_ || supervisor_.starts() == before) co_return fail(ErrorCode::unavailable, "gobgpd did not come back after its planned restart");
+    co_return Result<>{};
+  }
+
+  // A call that met its deadline may be an accident; several in a row are an engine that hangs.
+  Error note_error(const Error& error) {
+    ++counters_.errors;
+    read_back_needed_ = true;
+    if (error.code != ErrorCode::timed_out) {
+      misses_ = 0;
+    } else if (++misses_ >= misses_to_kill) {
+      misses_ = 0;
+      log::error("gobgpd_hangs", {{"error", error.text}});
+      supervisor_.kill();
+    }
+    return error;
+  }
+
+  // -- events and slow checks -------------------------------------------------------------------------
+
+  asio::awaitable<void> watch() {
+    for (;;) {
+      const auto client = client_;
+      if (!client) {
+        co_await watch_again_.wait();
+        continue;
+      }
+      const std::weak_ptr<int> alive = alive_;
+      const Error why = co_await client->watch_peers([this, alive](const std::vector<api::Peer>& peers) {
+        if (alive.expired()) return;
+        for (const api::Peer& peer : peers) note_event(peer.state());
+        changed_();
+      });
+      if (client_ == client) {
+        log::warning("gobgpd_events_broke", {{"error", why.text}});
+        read_back_needed_ = true;
+        changed_();
+      }
+      co_await timers_.sleep_for(watch_again_after);
+    }
+  }
+
+  void note_event(const api::PeerState& state) {
+    const auto neighbor = IpAddress::parse(state.neighbor_address());
+    if (!neighbor || !mirror_.peers.contains(*neighbor)) return;
+    if (std::string text = gobgp::disconnect_text(state); !text.empty()) last_errors_.insert_or_assign(*neighbor, std::move(text));
+  }
+
+  // What the engine does not tell with its sessions.
+  void complete(BgpPeerStatus& status) const {
+    const auto neighbor = IpAddress::parse(status.neighbor_address);
+    if (!neighbor) return;
+    if (const auto error = last_errors_.find(*neighbor); error != last_errors_.end() && status.session_state != SessionState::established)
+      status.last_error = error->second;
+    if (!desired_) return;
+    const auto wanted = std::ranges::lower_bound(desired_->peers, *neighbor, {}, &BgpPeerConfig::neighbor);
+    if (wanted != desired_->peers.end() && wanted->neighbor == *neighbor) status.description = wanted->description;
+  }
+
+  asio::awaitable<void> check() {
+    Instant read_back_at = timers_.now() + options_.read_back_interval;
+    for (;;) {
+      co_await timers_.sleep_for(std::min<Duration>(ping_interval, options_.read_back_interval));
+      if (!client_ || stopped_) continue;
+      if (timers_.now() >= read_back_at) {
+        co_await repair_drift();
+        read_back_at = timers_.now() + options_.read_back_interval;
+      } else if (const auto client = client_; client) {
+        const auto answer = co_await client->get_bgp();
+        if (answer) misses_ = 0;
+        else if (client == client_) note_error(answer.error());
+      }
+    }
+  }
+
+  asio::awaitable<void> repair_drift() {
+    const auto turn = co_await turns_.take();
+    const auto desired = desired_;
+    // A difference that is known of already is no drift.
+    if (!desired || !client_ || read_back_needed_) co_return;
+    if (const auto read = co_await read_back(); !read) co_return;
+    const std::size_t differences = diff(*desired, mirror_).size() + foreign_.size();
+    if (differences == 0) co_return;
+    counters_.drift_repaired += differences;
+    log::warning("gobgpd_drift", {{"differences", differences}});
+    const auto repaired = co_await make_so(*desired);
+    if (!repaired) log::warning("gobgpd_drift_not_repaired", {{"error", repaired.error().text}});
+    changed_();
+  }
+
+  // -- reading back -----------------------------------------------------------------------------------
+
+  asio::awaitable<Result<>> read_back() {
+    const auto client = client_;
+    if (!client) co_return fail(not_running());
+    auto global = co_await client->get_bgp();
+    if (!global) {
+      // After StopBgp this is all that a server says, for ever.
+      if (global.error().text.find("server stopped") != std::string::npos) supervisor_.kill();
+      co_return fail(note_error(global.error()).with("read back"));
+    }
+    misses_ = 0;
+    if (global->asn() == 0) {
+      forget();
+      read_back_needed_ = false;
+      co_return Result<>{};
+    }
+    auto peers = co_await client->list_peers();
+    if (!peers) co_return fail(note_error(peers.error()).with("read back"));
+    std::vector<api::Path> paths;
+    for (const IpFamily family : {IpFamily::v4, IpFamily::v6}) {
+      auto listed = co_await client->list_paths(gobgp::family_of(family));
+      if (!listed) co_return fail(note_error(listed.error()).with("read back"));
+      std::ranges::move(*listed, std::back_inserter(paths));
+    }
+    if (client != client_) co_return fail(not_running());
+    take_global(gobgp::from_api(*global));
+    take_peers(*peers);
+    take_paths(paths);
+    read_back_needed_ = false;
+    co_return Result<>{};
+  }
+
+  // gobgpd fills in defaults, and does not show all it was told. What it shows is compared with how it
+  // would show what we know; where that agrees, what we know stands.
+  void take_global(const std::optional<BgpGlobal>& shown) {
+    const std::optional<BgpGlobal> known = mirror_.global;
+    mirror_.global = shown;
+    if (!shown) return;
+    for (const auto& guess : {known, desired_ ? desired_->global : std::nullopt})
+      if (guess && gobgp::as_shown(*guess) == *shown) mirror_.global = guess;
+  }
+
+  void take_peers(const std::vector<api::Peer>& peers) {
+    const auto known = std::exchange(mirror_.peers, {});
+    for (const api::Peer& peer : peers) {
+      auto shown = gobgp::peer_from_api(peer);
+      if (!shown) continue;
+      if (desired_)
+        for (const BgpPeerConfig& guess : desired_->peers)
+          if (guess.neighbor == shown->neighbor) settle(guess, *shown);
+      if (const auto guess = known.find(shown->neighbor); guess != known.end()) settle(guess->second, *shown);
+      mirror_.peers.insert_or_assign(shown->neighbor, std::move(*shown));
+    }
+  }
+
+  void settle(const BgpPeerConfig& guess, BgpPeerConfig& shown) const {
+    if (mirror_.global && gobgp::as_shown(guess, *mirror_.global) == shown) shown = guess;
+  }
+
+  void take_paths(const std::vector<api::Path>& paths) {
+    mirror_.routes.clear();
+    foreign_.clear();
+    for (const api::Path& path : paths) {
+      if (gobgp::is_received(path)) continue;
+      const auto read = gobgp::path_from_api(path);
+      if (read && read->path.id != 0 && mirror_.routes.emplace(read->route, read->path).second) continue;
+      api::Path removal = path;
+      removal.set_is_withdraw(true);
+      foreign_.push_back(std::move(removal));
+    }
+  }
+
+  // -- making it so -----------------------------------------------------------------------------------
+
+  asio::awaitable<Result<>> make_so(const BgpDesired& desired) {
+    if (!client_) co_return fail(not_running());
+    if (read_back_needed_) {
+      if (auto read = co_await read_back(); !read) co_return read;
+    }
+    const BgpSteps steps = diff(desired, mirror_);
+    if (steps.stop_server) {
+      if (auto stopped = co_await stop_server(desired.global.has_value()); !stopped) co_return stopped;
+    }
+    if (steps.start_server) {
+      if (auto started = co_await start_server(*desired.global); !started) co_return started;
+    }
+    const auto client = client_;
+    if (!client) co_return fail(not_running());
+    FirstError errors;
+    if (steps.start_server || steps.stop_server) foreign_.clear();
+    for (const IpAddress& neighbor : steps.delete_peers) errors.note(co_await delete_peer(*client, neighbor), "delete peer " + neighbor.to_string());
+    errors.note(co_await change_routes(*client, steps, desired.graceful_shutdown), "change routes");
+    for (const BgpPeerConfig& peer : steps.update_peers) errors.note(co_await set_peer(*client, peer, false, false), "change peer " + peer.neighbor.to_string());
+    for (const BgpPeerConfig& peer : steps.add_peers)
+      errors.note(co_await set_peer(*client, peer, true, steps.start_server), "add peer " + peer.neighbor.to_string());
+    co_return errors.result();
+  }
+
+  // To be started again (with another configuration), or not to run BGP at all. A stopped server can't be
+  // used again: the process goes in either case.
+  asio::awaitable<Result<>> stop_server(bool to_come_back) {
+    log::info("gobgpd_planned_restart", {{"graceful", to_come_back ? "yes" : "no"}});
+    const auto client = client_;
+    if (!client) co_return fail(not_running());
+    if (const auto stopped = co_await client->stop_bgp(to_come_back); !stopped) {
+      note_error(stopped.error());
+      supervisor_.kill();  // without a word to the routers, who keep the routes
+    }
+    if (auto back = co_await restart_process(); !back) co_return back;
+    co_return co_await read_back();
+  }
+
+  asio::awaitable<Result<>> start_server(const BgpGlobal& global) {
+    const auto client = client_;
+    if (!client) co_return fail(not_running());
+    auto message = gobgp::to_api(global);
+    if (!message) co_return fail(message.error().with("start BGP"));
+    if (const auto started = co_await client->start_bgp(std::move(*message)); !started) co_return fail(note_error(started.error()));
+    if (const auto added = co_await client->add_policy(gobgp::only_local_policy()); !added) co_return fail(note_error(added.error()));
+    if (const auto set = co_await client->set_policy_assignment(gobgp::only_local_assignment()); !set) co_return fail(note_error(set.error()));
+    if (client != client_) co_return fail(not_running());
+    mirror_ = {};
+    mirror_.global = global;
+    co_return Result<>{};
+  }
+
+  asio::awaitable<Result<>> change_routes(Client& client, const BgpSteps& steps, bool graceful_shutdown) {
+    std::vector<api::Path> paths;
+    paths.reserve(steps.add_routes.size() + steps.withdraw_routes.size() + foreign_.size());
+    for (const auto& step : steps.add_routes) paths.push_back(gobgp::to_api(step.route, step.id, graceful_shutdown));
+    for (const auto& step : steps.withdraw_routes) paths.push_back(gobgp::withdrawal(step.route, step.id));
+    std::ranges::copy(foreign_, std::back_inserter(paths));
+    if (paths.empty()) co_return Result<>{};
+    const auto sent = co_await client.change_paths(std::move(paths));
+    if (!sent) co_return fail(note_error(sent.error()));
+    foreign_.clear();
+    for (const auto& step : steps.add_routes) mirror_.routes.insert_or_assign(step.route, BgpMirror::Path{step.id, graceful_shutdown});
+    for (const auto& step : steps.withdraw_routes) mirror_.routes.erase(step.route);
+    counters_.paths_added += steps.add_routes.size();
+    counters_.paths_withdrawn += steps.withdraw_routes.size();
+    co_return Result<>{};
+  }
+
+  asio::awaitable<Result<>> set_peer(Client& client, const BgpPeerConfig& peer, bool is_new, bool restarting) {
+    if (!mirror_.global) co_return fail(not_running());
+    api::Peer message = gobgp::to_api(peer, *mirror_.global, restarting);
+    const auto done = is_new ? co_await client.add_peer(std::move(message)) : co_await client.update_peer(std::move(message));
+    if (!done) co_return fail(note_error(done.error()));
+    ++counters_.peers_changed;
+    mirror_.peers.insert_or_assign(peer.neighbor, peer);
+    co_return Result<>{};
+  }
+
+  asio::awaitable<Result<>> delete_peer(Client& client, const IpAddress& neighbor) {
+    const auto done = co_await client.delete_peer(neighbor.to_string());
+    if (!done) co_return fail(note_error(done.error()));
+    ++counters_.peers_changed;
+    mirror_.peers.erase(neighbor);
+    last_errors_.erase(neighbor);
+    co_return Result<>{};
+  }
+
+  // -- draining ---------------------------------------------------------------------------------------
+
+  asio::awaitable<Result<>> withdraw_all(Client& client) {
+    std::vector<api::Path> paths;
+    for (const auto& [route, path] : mirror_.routes) paths.push_back(gobgp::withdrawal(route, path.id));
+    std::ranges::copy(foreign_, std::back_inserter(paths));
+    if (paths.empty()) co_return Result<>{};
+    const auto sent_before = co_await updates_sent(client);
+    const std::size_t withdrawn = mirror_.routes.size();
+    if (const auto sent = co_await client.change_paths(std::move(paths)); !sent) co_return fail(note_error(sent.error()));
+    counters_.paths_withdrawn += withdrawn;
+    mirror_.routes.clear();
+    // Until every session that is up has sent something since.
+    const Instant give_up = timers_.now() + options_.drain_patience;
+    while (timers_.now() < give_up) {
+      co_await timers_.sleep_for(20ms);
+      const auto sent_now = co_await updates_sent(client);
+      const bool all = std::ranges::all_of(sent_before, [&](const auto& before) {
+        const auto now = sent_now.find(before.first);
+        return now == sent_now.end() || now->second > before.second;
+      });
+      if (all) break;
+    }
+    co_await timers_.sleep_for(100ms);  // the rest of what was begun
+    co_return Result<>{};
+  }
+
+  // By neighbour, of sessions that are up.
+  static asio::awaitable<std::map<std::string, std::uint64_t>> updates_sent(Client& client) {
+    std::map<std::string, std::uint64_t> out;
+    const auto listed = co_await client.list_peers();
+    if (!listed) co_return out;
+    for (const api::Peer& peer : *listed) {
+      const BgpPeerStatus status = gobgp::status_from_api(peer);
+      if (status.session_state == SessionState::established) out[status.neighbor_address] = status.sent.update;
+    }
+    co_return out;
+  }
+
+  asio::any_io_executor executor_;
+  Timers& timers_;
+  const GobgpOptions options_;
+  gobgp::Supervisor supervisor_;
+  Turns turns_;
+  Bell came_up_;
+  Bell watch_again_;
+  std::function<void()> changed_ = [] {};
+  std::shared_ptr<Client> client_;  // there is one while the process answers
+  std::shared_ptr<const BgpDesired> desired_;
+  BgpMirror mirror_;
+  std::vector<api::Path> foreign_;  // withdrawals of paths that are nothing we would add
+  bool read_back_needed_ = true;
+  bool stopped_ = false;
+  int misses_ = 0;
+  std::map<IpAddress, std::string> last_errors_;  // why each session last ended
+  BgpEngineCounters counters_;
+  std::shared_ptr<int> alive_ = std::make_shared<int>(0);
+};
+
+}  // namespace
+
+std::unique_ptr<BgpEngine> make_gobgp_engine(asio::any_io_executor executor, Timers& timers, Rng& rng, GobgpOptions options) {
+  return std::make_unique<GobgpEngine>(std::move(executor), timers, rng, std::move(options));
+}
+
+}  // namespace berth

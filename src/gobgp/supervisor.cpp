@@ -1,0 +1,122 @@
+#include "gobgp/supervisor.hpp"
+
+#include <csignal>
+#include <cstring>
+
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <boost/asio/experimental/awaitable_operators.hpp>
+
+#include "base/log.hpp"
+#include "os/files.hpp"
+
+namespace berth::gobgp {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Duration start_patience = 10s;   // from exec to an answer; tens of milliseconds usually
+constexpr Duration stable_after = 10s;     // a run this long takes the back-off back
+constexpr Duration foreign_interval = 250ms;
+
+bool answers(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) return false;
+  std::memcpy(address.sun_path, path.data(), path.size());
+  const int probe = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (probe < 0) return false;
+  const bool connected = ::connect(probe, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+  ::close(probe);
+  return connected;
+}
+
+// gobgpd writes one JSON object a line; its level decides ours. Its info is detail to us.
+void log_line(std::string_view line) {
+  const auto has = [line](std::string_view level) { return line.find(level) != std::string_view::npos; };
+  log::Level level = log::Level::debug;
+  if (has("\"level\":\"WARN")) level = log::Level::warning;
+  if (has("\"level\":\"ERROR\"") || has("\"level\":\"FATAL\"") || line.starts_with("panic:") || line.starts_with("fatal error:"))
+    level = log::Level::error;
+  log::write(level, "gobgpd", {{"line", line}});
+}
+
+}  // namespace
+
+Supervisor::Supervisor(asio::any_io_executor executor, Timers& timers, Rng& rng, SupervisorOptions options)
+    : executor_(std::move(executor)), timers_(timers), rng_(rng), options_(std::move(options)) {}
+
+asio::awaitable<void> Supervisor::run(std::function<void()> up, std::function<void()> down) {
+  while (!stopping_) {
+    const Instant begun = timers_.now();
+    const bool foreign = answers(socket());
+    if (foreign || co_await start()) {
+      last_error_.clear();
+      up();
+      if (foreign) {
+        log::info("gobgpd_adopted", {{"socket", socket()}});
+        co_await watch_foreign();
+      } else {
+        const ChildExit exit = co_await child_->wait();
+        last_error_ = "gobgpd ended: " + exit.to_string();
+        if (!stopping_) log::warning("gobgpd_ended", {{"how", exit.to_string()}});
+      }
+      down();
+    }
+    child_.reset();
+    if (stopping_) break;
+    if (timers_.now() - begun >= stable_after) backoff_.succeeded();
+    co_await timers_.sleep_for(backoff_.next(rng_));
+  }
+}
+
+// True when it runs and its socket answers.
+asio::awaitable<bool> Supervisor::start() {
+  const auto failed = [this](const std::string& why) {
+    if (why != last_error_) log::error("gobgpd_not_started", {{"error", why}});
+    last_error_ = why;
+    return false;
+  };
+  if (const auto made = make_private_directory(options_.run_directory); !made) co_return failed(made.error().text);
+  // A socket left by a killed process makes the next one end at once: "address already in use".
+  if (const auto removed = remove_file(socket()); !removed) co_return failed(removed.error().text);
+  auto child = ChildProcess::start(executor_,
+                                   {.arguments = {options_.program, "--api-hosts", "unix://" + socket(), "--pprof-disable", "--metrics-path="},
+                                    .environment = options_.environment,
+                                    .on_line = log_line});
+  if (!child) co_return failed(child.error().text);
+  child_ = std::move(*child);
+  ++starts_;
+  const Instant give_up = timers_.now() + start_patience;
+  for (Duration pause = 1ms; !answers(socket()); pause = std::min<Duration>(pause * 2, 20ms)) {
+    if (child_->exit()) co_return failed("gobgpd ended at once: " + child_->exit()->to_string());
+    if (timers_.now() >= give_up) co_return failed("gobgpd did not open its socket in time");
+    co_await timers_.sleep_for(pause);
+  }
+  log::info("gobgpd_started", {{"pid", child_->pid()}});
+  co_return true;
+}
+
+asio::awaitable<void> Supervisor::watch_foreign() {
+  while (answers(socket()) && !stopping_) co_await timers_.sleep_for(foreign_interval);
+}
+
+asio::awaitable<void> Supervisor::terminate(Duration patience) {
+  if (!child_) co_return;
+  child_->signal(SIGTERM);
+  const pid_t pid = child_->pid();
+  const auto ours = [this, pid] { return child_ && child_->pid() == pid && !child_->exit(); };
+  const Instant give_up = timers_.now() + patience;
+  while (ours() && timers_.now() < give_up) co_await timers_.sleep_for(5ms);
+  if (ours()) child_->signal(SIGKILL);
+}
+
+void Supervisor::kill() {
+  if (child_) child_->signal(SIGKILL);
+}
+
+void Supervisor::stop_restarting() { stopping_ = true; }
+
+}  // namespace berth::gobgp

@@ -1,0 +1,53 @@
+// Supervisor: keeps one gobgpd running and its control socket in a private directory. An engine that
+// already answers on the socket is adopted, not replaced. Private to this folder.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/backoff.hpp"
+#include "base/bell.hpp"
+#include "os/child_process.hpp"
+
+namespace berth::gobgp {
+
+struct SupervisorOptions {
+  std::string program;
+  std::string run_directory;
+  std::vector<std::string> environment;
+};
+
+class Supervisor {
+ public:
+  Supervisor(asio::any_io_executor executor, Timers& timers, Rng& rng, SupervisorOptions options);
+
+  // Until cancelled, or stopped. `up` is called when the socket answers, `down` when the engine is gone.
+  asio::awaitable<void> run(std::function<void()> up, std::function<void()> down);
+
+  [[nodiscard]] std::string socket() const { return options_.run_directory + "/gobgpd.sock"; }
+  [[nodiscard]] std::uint64_t starts() const { return starts_; }
+  [[nodiscard]] const std::string& last_error() const { return last_error_; }
+
+  // SIGTERM, and SIGKILL if it has not ended within `patience`. Does nothing to an adopted engine.
+  asio::awaitable<void> terminate(Duration patience);
+  void kill();
+  void stop_restarting();  // the next exit is the last
+
+ private:
+  asio::awaitable<bool> start();
+  asio::awaitable<void> watch_foreign();
+
+  asio::any_io_executor executor_;
+  Timers& timers_;
+  Rng& rng_;
+  const SupervisorOptions options_;
+  Backoff backoff_{{.initial = std::chrono::milliseconds{50}, .limit = std::chrono::seconds{10}}};
+  std::unique_ptr<ChildProcess> child_;
+  bool stopping_ = false;
+  std::uint64_t starts_ = 0;
+  std::string last_error_;
+};
+
+}  // namespace berth::gobgp

@@ -1,0 +1,51 @@
+// Between Berth's nouns and gobgpd's messages. Pure. Whatever gobgpd answers is only looked at, never
+// trusted: what makes no sense is left out.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "gobgp.pb.h"
+#include "model/bgp.hpp"
+#include "model/objects.hpp"
+#include "speak/bgp/diff.hpp"
+
+namespace berth::gobgp {
+
+inline constexpr std::uint32_t table_global = 1;
+
+// Checked first, since gobgpd panics on an address it can't parse.
+Result<api::Global> to_api(const BgpGlobal& global);
+// How gobgpd shows `global` when it is read back, with defaults filled in.
+BgpGlobal as_shown(BgpGlobal global);
+// Absent when the server has not been started.
+std::optional<BgpGlobal> from_api(const api::Global& global);
+
+// `restarting`: the routes that the router has of us may be those of a process that is gone.
+api::Peer to_api(const BgpPeerConfig& peer, const BgpGlobal& global, bool restarting);
+// How gobgpd shows `peer`: defaults filled in, and without what it takes but does not show.
+BgpPeerConfig as_shown(const BgpPeerConfig& peer, const BgpGlobal& global);
+std::optional<BgpPeerConfig> peer_from_api(const api::Peer& peer);
+
+BgpPeerStatus status_from_api(const api::Peer& peer);
+// Why a session ended, in a few words; empty if the event says nothing of it.
+std::string disconnect_text(const api::PeerState& state);
+
+api::Family family_of(IpFamily family);
+api::Path to_api(const BgpRoute& route, std::uint32_t id, bool graceful_shutdown);
+api::Path withdrawal(const BgpRoute& route, std::uint32_t id);
+struct ReadPath {
+  BgpRoute route;
+  BgpMirror::Path path;
+};
+// Absent when the path is not one of the shape we add.
+std::optional<ReadPath> path_from_api(const api::Path& path);
+// Whether a router sent it.
+bool is_received(const api::Path& path);
+
+// The policy that accepts no route from anybody but us.
+api::AddPolicyRequest only_local_policy();
+api::SetPolicyAssignmentRequest only_local_assignment();
+
+}  // namespace berth::gobgp

@@ -1,0 +1,84 @@
+#include "speak/bgp/diff.hpp"
+
+#include <algorithm>
+#include <set>
+
+namespace berth {
+namespace {
+
+// Gives out the numbers of one address. Those of paths to be withdrawn count as taken, since they go last.
+class PathNumbers {
+ public:
+  explicit PathNumbers(const BgpMirror& mirror) : mirror_(mirror) {}
+
+  std::uint32_t next(const IpAddress& address) {
+    if (!address_ || *address_ != address) {
+      address_ = address;
+      taken_.clear();
+      for (auto it = mirror_.routes.lower_bound(BgpRoute{address, {}}); it != mirror_.routes.end() && it->first.address == address; ++it)
+        taken_.insert(it->second.id);
+      lowest_ = 1;
+    }
+    while (taken_.contains(lowest_)) ++lowest_;
+    return lowest_++;
+  }
+
+ private:
+  const BgpMirror& mirror_;
+  std::optional<IpAddress> address_;
+  std::set<std::uint32_t> taken_;
+  std::uint32_t lowest_ = 1;
+};
+
+void diff_routes(const BgpDesired& desired, const BgpMirror& mirror, bool all, BgpSteps& steps) {
+  PathNumbers numbers{mirror};
+  auto there = mirror.routes.begin();
+  const auto withdraw = [&] {
+    if (!all) steps.withdraw_routes.push_back({there->first, there->second.id});
+    ++there;
+  };
+  for (const BgpRoute& route : desired.routes) {
+    while (there != mirror.routes.end() && there->first < route) withdraw();
+    if (there == mirror.routes.end() || route < there->first) {
+      steps.add_routes.push_back({route, numbers.next(route.address)});
+      continue;
+    }
+    if (all || there->second.graceful_shutdown != desired.graceful_shutdown) steps.add_routes.push_back({route, there->second.id});
+    ++there;
+  }
+  while (there != mirror.routes.end()) withdraw();
+}
+
+void diff_peers(const BgpDesired& desired, const BgpMirror& mirror, bool all, BgpSteps& steps) {
+  std::set<IpAddress> wanted;
+  for (const BgpPeerConfig& peer : desired.peers) {
+    wanted.insert(peer.neighbor);
+    const auto there = mirror.peers.find(peer.neighbor);
+    if (all || there == mirror.peers.end()) steps.add_peers.push_back(peer);
+    else if (!same_session(there->second, peer)) steps.update_peers.push_back(peer);
+  }
+  if (all) return;
+  for (const auto& [neighbor, peer] : mirror.peers)
+    if (!wanted.contains(neighbor)) steps.delete_peers.push_back(neighbor);
+}
+
+}  // namespace
+
+bool same_session(const BgpPeerConfig& a, const BgpPeerConfig& b) {
+  BgpPeerConfig other = b;
+  other.object = a.object;
+  other.description = a.description;
+  return a == other;
+}
+
+BgpSteps diff(const BgpDesired& desired, const BgpMirror& mirror) {
+  BgpSteps steps;
+  steps.stop_server = mirror.global && mirror.global != desired.global;
+  if (!desired.global) return steps;
+  steps.start_server = steps.stop_server || !mirror.global;
+  diff_peers(desired, mirror, steps.start_server, steps);
+  diff_routes(desired, mirror, steps.start_server, steps);
+  return steps;
+}
+
+}  // namespace berth
