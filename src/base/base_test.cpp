@@ -9,6 +9,7 @@
 #include "base/bell.hpp"
 #include "base/result.hpp"
 #include "base/task_group.hpp"
+#include "base/testing/sim_timers.hpp"
 #include "base/time.hpp"
 
 namespace berth {
@@ -80,6 +81,22 @@ TEST(Backoff, DoublesToTheLimitAndStartsAgainAfterSuccess) {
   EXPECT_EQ(backoff.next(rng), 150ms);
   backoff.succeeded();
   EXPECT_EQ(backoff.next(rng), 50ms);
+}
+
+TEST(TaskGroup, CancelsATaskThatWaitsForABellOrATime) {
+  asio::io_context context;
+  testing::SimTimers timers{context};
+  Bell bell{context.get_executor()};
+  TaskGroup group{context.get_executor()};
+  const auto wait = [](Bell& b, Timers& t) -> asio::awaitable<void> {
+    co_await b.wait_until(t, t.now() + std::chrono::hours{1});
+    ADD_FAILURE() << "it should have been cancelled";
+  };
+  group.spawn("wait", wait(bell, timers));
+  context.poll();
+  group.cancel();
+  context.run();
+  EXPECT_EQ(group.size(), 0U);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/multiple_exceptions.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/system/system_error.hpp>
@@ -25,6 +26,22 @@ struct TaskGroup::State {
   bool cancelled = false;
 };
 
+namespace {
+
+void refuse_unless_cancelled(const std::string& name, const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const asio::multiple_exceptions& e) {  // of `a || b`, both cancelled
+    refuse_unless_cancelled(name, e.first_exception());
+  } catch (const boost::system::system_error& e) {
+    if (e.code() != asio::error::operation_aborted) check_failed(name, e.what(), __FILE__, __LINE__);
+  } catch (const std::exception& e) {
+    check_failed(name, e.what(), __FILE__, __LINE__);
+  }
+}
+
+}  // namespace
+
 TaskGroup::TaskGroup(asio::any_io_executor executor)
     : state_(std::make_shared<State>(std::move(executor))) {}
 
@@ -36,15 +53,7 @@ void TaskGroup::spawn(std::string name, asio::awaitable<void> task) {
   auto ended = [state = state_, position, name = std::move(name)](const std::exception_ptr& error) {
     state->running.erase(position);
     state->idle.cancel();
-    if (!error) return;
-    try {
-      std::rethrow_exception(error);
-    } catch (const boost::system::system_error& e) {
-      if (e.code() == asio::error::operation_aborted) return;
-      check_failed(name, e.what(), __FILE__, __LINE__);
-    } catch (const std::exception& e) {
-      check_failed(name, e.what(), __FILE__, __LINE__);
-    }
+    if (error) refuse_unless_cancelled(name, error);
   };
   asio::co_spawn(state_->executor,
                  std::move(task),

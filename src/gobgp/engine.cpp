@@ -83,6 +83,14 @@ class Turns {
   std::shared_ptr<State> state_;
 };
 
+[[noreturn]] void rethrow_innermost(const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const asio::multiple_exceptions& all) {
+    rethrow_innermost(all.first_exception());
+  }
+}
+
 // Of several things to do all are tried, and the first error is told.
 class FirstError {
  public:
@@ -114,7 +122,11 @@ class GobgpEngine final : public BgpEngine {
   asio::awaitable<void> run(std::function<void()> changed) override {
     using namespace asio::experimental::awaitable_operators;
     changed_ = std::move(changed);
-    co_await (supervisor_.run([this] { up(); }, [this] { down(); }) || watch() || check());
+    try {
+      co_await (supervisor_.run([this] { up(); }, [this] { down(); }) || watch() || check());
+    } catch (const asio::multiple_exceptions& all) {
+      rethrow_innermost(all.first_exception());  // a cancellation is one for each task
+    }
   }
 
   asio::awaitable<Result<>> apply(std::shared_ptr<const BgpDesired> desired) override {

@@ -303,7 +303,7 @@ api::Path to_api(const BgpRoute& route, std::uint32_t id, bool graceful_shutdown
   *out.mutable_family() = family_of(route.address.family);
   out.set_identifier(id);
   out.add_pattrs()->mutable_origin()->set_origin(0);  // IGP
-  if (route.address.family == IpFamily::v4) {
+  if (route.address.family == IpFamily::v4 && route.next_hop.family == IpFamily::v4) {
     out.add_pattrs()->mutable_next_hop()->set_next_hop(route.next_hop.to_string());
   } else {
     api::Attribute::MpReach& reach = *out.add_pattrs()->mutable_mp_reach();

@@ -18,11 +18,11 @@ IpNumber all_ones(int bits) {
 }
 
 std::optional<int> parse_prefix_length(std::string_view text, int most) {
-  int value = 0;
+  unsigned value = 0;  // so that "-0" is no number
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  if (value < 0 || value > most || (text.size() > 1 && text[0] == '0')) return std::nullopt;
-  return value;
+  if (value > static_cast<unsigned>(most) || (text.size() > 1 && text[0] == '0')) return std::nullopt;
+  return static_cast<int>(value);
 }
 
 tl::unexpected<Error> invalid_address(std::string_view text, std::string_view rule) {

@@ -61,6 +61,7 @@ class Planner {
     index_records();
     for (const auto& [name, block] : world_.blocks.rows()) continue_block(block);
     const auto claims = judge_services();
+    for (const auto& [service, claim] : claims) claiming_.insert(service);
     for (const auto& [service, claim] : claims) settle(*service, claim);
     for (auto& [name, block] : blocks_.edited()) plan_.block_writes.push_back({std::move(block)});
     upkeep_pools();
@@ -350,7 +351,7 @@ class Planner {
   bool adopt(const Service& service, const Claim& claim, const PoolChoice&) {
     for (const Ingress& entry : service.ingress) {
       const auto ip = IpAddress::parse(entry.ip);
-      if (!ip || !may_take(service, *ip)) continue;
+      if (!ip || !may_adopt(service, *ip)) continue;
       if (const Pool* pool = pool_of(*ip, service, claim)) {
         record(service, *pool, *ip);
         return true;
@@ -403,14 +404,25 @@ class Planner {
     return std::ranges::find(claim.families, ip.family) != claim.families.end();
   }
 
-  // Free for this Service: no holder, not in another's quarantine, not shown by another.
+  // No holder, and not in another's quarantine.
+  [[nodiscard]] bool unrecorded(const Service& service, const IpAddress& ip) const {
+    const BlockEntry* entry = blocks_.find(ip);
+    return entry == nullptr || (entry->holders.empty() && entry->reserved_for == service.name.to_string());
+  }
+
+  // Free for this Service: not recorded and not shown by another.
   [[nodiscard]] bool may_take(const Service& service, const IpAddress& ip) const {
-    if (const BlockEntry* entry = blocks_.find(ip)) {
-      if (!entry->holders.empty()) return false;
-      if (entry->reserved_for != service.name.to_string()) return false;
-    }
+    if (!unrecorded(service, ip)) return false;
     const auto [begin, end] = shown_.equal_range(ip);
     return std::all_of(begin, end, [&](const auto& item) { return item.second == &service; });
+  }
+
+  // Where several of ours show one address, the first in line keeps it and the others move; if nobody
+  // might, all would.
+  [[nodiscard]] bool may_adopt(const Service& service, const IpAddress& ip) const {
+    if (!unrecorded(service, ip)) return false;
+    const auto [begin, end] = shown_.equal_range(ip);
+    return std::all_of(begin, end, [&](const auto& item) { return claiming_.contains(item.second); });
   }
 
   std::optional<Refusal> refuse_wanted(const Service& service, const Pool& pool, const IpAddress& ip) const {
@@ -556,6 +568,7 @@ class Planner {
   AddressPlan plan_;
   std::map<ObjectName, std::vector<Held>> records_;
   std::multimap<IpAddress, const Service*> shown_;
+  std::set<const Service*> claiming_;  // asked for membership only, so that its order tells nothing
   std::map<std::string, std::map<std::string, IpAddress, std::less<>>> used_;
   std::map<std::pair<std::string, std::size_t>, std::optional<IpAddress>> cursors_;
 };

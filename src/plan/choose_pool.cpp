@@ -11,8 +11,9 @@ namespace {
 std::optional<Refusal> unusable(const Pool& pool, const Claim& claim) {
   const auto say = [&](PendingReason reason, std::string text) { return Refusal{reason, std::move(text)}; };
   if (pool.deleting) return say(PendingReason::pool_deleting, fmt::format("eip:{} is deleting", pool.name));
-  if (!pool.invalid.empty())
-    return say(PendingReason::pool_invalid, fmt::format("eip:{} can't be used: {}", pool.name, pool.invalid));
+  if (!pool.invalid.empty() || pool.ranges.empty())
+    return say(PendingReason::pool_invalid,
+               fmt::format("eip:{} can't be used: {}", pool.name, pool.invalid.empty() ? "spec.address is empty" : pool.invalid));
   if (pool.disabled)
     return say(PendingReason::pool_disabled,
                fmt::format("eip:{} is disabled: set its spec.disable to false to allocate from it", pool.name));

@@ -154,7 +154,7 @@ asio::awaitable<void> Controller::write_block(std::string key, BlockWrite write)
   Result<> done;
   if (write.block.addresses.empty()) {
     done = co_await cluster_.delete_block(std::move(write.block));
-    if (done) keeper_.block_gone(name);
+    if (done) keeper_.block_gone(name, begun);
   } else {
     Result<AddressBlock> written = co_await cluster_.write_block(std::move(write.block));
     if (written)
@@ -190,7 +190,7 @@ asio::awaitable<Result<>> Controller::refresh_block(std::string name) {
     co_return Result<>{};
   }
   if (block.error().code == ErrorCode::not_found) {
-    keeper_.block_gone(name);
+    keeper_.block_gone(name, begun);
     co_return Result<>{};
   }
   co_return fail(block.error());
@@ -202,6 +202,9 @@ void Controller::start_service_writes() {
   while (!queue_.empty() && services_in_flight_ < options_.service_writes_in_flight) {
     ServiceWrite write = std::move(queue_.front());
     queue_.pop_front();
+    // The world moved since this was planned, often by our own write: the next plan knows better.
+    const Service* known = keeper_.world().services.find(write.patch.name);
+    if (known == nullptr || known->version != write.patch.version) continue;
     const std::string key = "service " + write.patch.name.to_string();
     if (!may_start(key)) continue;
     ++services_in_flight_;
@@ -264,7 +267,7 @@ asio::awaitable<Result<>> Controller::refresh_service(ObjectName name) {
   }
   if (service.error().code != ErrorCode::not_found) co_return fail(service.error());
   memory_.gone[name] = {begun, {}};
-  keeper_.gone(name);
+  keeper_.gone(name, begun);
   co_return Result<>{};
 }
 

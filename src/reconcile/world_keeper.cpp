@@ -69,12 +69,18 @@ void WorldKeeper::heard(AddressBlock block, std::uint64_t read_at) {
 
 void WorldKeeper::heard(Pool pool) { pools_->upsert(std::move(pool)); }
 
-void WorldKeeper::gone(const ObjectName& service) {
-  if (world_.services.erase(service)) changed();
+void WorldKeeper::gone(const ObjectName& service, std::uint64_t read_at) {
+  const Service* known = world_.services.find(service);
+  if (known == nullptr || known->heard_at > read_at) return;
+  world_.services.erase(service);
+  changed();
 }
 
-void WorldKeeper::block_gone(const std::string& name) {
-  if (world_.blocks.erase(name)) changed();
+void WorldKeeper::block_gone(const std::string& name, std::uint64_t read_at) {
+  const AddressBlock* known = world_.blocks.find(name);
+  if (known == nullptr || known->heard_at > read_at) return;
+  world_.blocks.erase(name);
+  changed();
 }
 
 }  // namespace berth

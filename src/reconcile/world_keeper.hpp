@@ -32,8 +32,10 @@ class WorldKeeper {
   void heard(Service service);
   void heard(AddressBlock block, std::uint64_t read_at);
   void heard(Pool pool);
-  void gone(const ObjectName& service);
-  void block_gone(const std::string& name);
+  // A read or deletion that began at this logical time found nothing there. What was heard since stays:
+  // it may have been created meanwhile, and no watch would tell of it again.
+  void gone(const ObjectName& service, std::uint64_t read_at);
+  void block_gone(const std::string& name, std::uint64_t read_at);
 
   [[nodiscard]] TableFeed<Service>& services() const { return *services_; }
   [[nodiscard]] TableFeed<Pool>& pools() const { return *pools_; }

@@ -47,8 +47,8 @@ class Cluster:
     """One lab. The object holds no state that the files in `state_dir` do not: another program may make its own of the same name."""
 
     def __init__(self, name="berth", say=None):
-        if not re.fullmatch(r"[a-z][a-z0-9-]{0,15}", name):
-            raise LabError(f"a lab's name is 1 to 16 of a-z, 0-9 and '-', a letter first; not {name!r}")
+        if not re.fullmatch(r"[a-z][a-z0-9-]{0,23}", name):
+            raise LabError(f"a lab's name is 1 to 24 of a-z, 0-9 and '-', a letter first; not {name!r}")
         self.name = name
         self.state_dir, self.data_dir = RUN / name, DATA / name
         self.pki = self.state_dir / "pki"
@@ -93,14 +93,14 @@ class Cluster:
 
     def kubectl(self, *args, input=None, check=True):
         """kubectl as the admin; returns its output. With check=False, output and errors together."""
-        done = run(self._kubectl_command(args), input=input, check=False)
+        done = run(self.kubectl_command(args), input=input, check=False)
         if check and done.returncode != 0:
             raise LabError(f"kubectl {' '.join(map(str, args))}: {done.stderr.strip()}")
         return done.stdout if check else done.stdout + done.stderr
 
     def kubectl_command(self, args):
         """The command line, for a kubectl that reads from the terminal or goes on and on."""
-        return self._kubectl_command(args)
+        return inside(self.namespace("control"), [str(self.programs / "kubectl"), "--kubeconfig", str(self.kubeconfig), *map(str, args)])
 
     def run(self, host, argv, check=True, **options):
         """Runs a command on a host to its end: subprocess.run's answer, text captured; raises LabError if it fails and `check`."""
@@ -128,12 +128,12 @@ class Cluster:
 
     def stop(self, component, how=signal.SIGTERM):
         """Ends a component; `how=signal.SIGKILL` kills it. Does nothing if it does not run."""
-        for process in reversed(self._processes(component)):
+        for process in reversed(self.processes(component)):
             process.stop(how=how)
 
     def start(self, component):
         """Starts a component that was stopped. Does nothing if it runs."""
-        self._processes(component)   # refuses an unknown name
+        self.processes(component)   # refuses an unknown name
         if component in control.COMPONENTS:
             newest = self.options["kubernetes"] == "newest"
             command = control.command(component, self.programs, self.programs / "newest" if newest else self.programs,
@@ -141,9 +141,7 @@ class Cluster:
             self._start_on("control", component, command)
         elif component == "router":
             for daemon in routers.processes(self.options["router"]):
-                command = routers.command(daemon, self.namespace("router"), self.router_dir)
-                Process(f"router-{daemon}", self.state_dir).start(command)
-                self._await_router(daemon)
+                self._start_router(daemon)
         elif component == "fake-nodes":
             self._start_on("control", component, [sys.executable, TREE / "tools/lab/fake_nodes.py", self.options["fake_nodes"],
                                                   self.pki, control.SERVER])
@@ -183,7 +181,7 @@ class Cluster:
     def unhealthy(self):
         """Why the lab is not as it should be, one reason a line; empty if all is well."""
         stopped = [f"{component} does not run" for component in self.components
-                   if not all(process.pid() for process in self._processes(component))]
+                   if not all(process.pid() for process in self.processes(component))]
         ready = self._readyz()
         if ready != "ok":
             return stopped + [f"the API server is not ready: {ready}"]
@@ -222,8 +220,9 @@ class Cluster:
             raise LabError(f"the API server ended: {apiserver.log_tail()}")
         for component in ("controller-manager", "scheduler"):
             self.start(component)
-        wait_until(lambda: "default" in self.kubectl("get", "serviceaccounts", "-n", "default", check=False).split(), 60,
-                   "the controller manager to work", f"See {self.state_dir}/controller-manager.log")
+        # Without this account no pod can be made: the controller manager's first deed.
+        account = ("get", "serviceaccount", "default", "--namespace", "default", "--output", "name", "--ignore-not-found")
+        wait_until(lambda: self.kubectl(*account, check=False).strip() == "serviceaccount/default", 60, "the controller manager to work", f"See {self.state_dir}/controller-manager.log")
 
     def _start_nodes(self):
         if not self.nodes:
@@ -255,22 +254,24 @@ class Cluster:
     def _start_on(self, host, component, command):
         Process(component, self.state_dir).start(inside(self.namespace(host), command))
 
-    def _await_router(self, daemon):
+    def _start_router(self, daemon):
         process = Process(f"router-{daemon}", self.state_dir)
-        socket_file = self.router_dir / {"bird": "bird.ctl", "zebra": "zserv.api", "bgpd": "bgpd.vty"}[daemon]
+        if process.pid():
+            return
+        socket_file = routers.socket_of(daemon, self.router_dir)
+        socket_file.unlink(missing_ok=True)
+        process.start(routers.command(daemon, self.namespace("router"), self.router_dir))
         wait_until(lambda: socket_file.exists() or not process.pid(), 10, f"{daemon} to start", f"See {process.log_file}")
         if not process.pid():
             raise LabError(f"{daemon} ended at once: {process.log_tail()}")
 
-    def _processes(self, component):
+    def processes(self, component):
+        """The daemons of a component: one each, but two for FRR."""
         if component not in self.components:
             raise LabError(f"no component {component!r}; there are: {', '.join(self.components)}")
         if component == "router":
             return [Process(f"router-{daemon}", self.state_dir) for daemon in routers.processes(self.options["router"])]
         return [Process(component, self.state_dir)]
-
-    def _kubectl_command(self, args):
-        return inside(self.namespace("control"), [str(self.programs / "kubectl"), "--kubeconfig", str(self.kubeconfig), *map(str, args)])
 
     def _readyz(self):
         return self.kubectl("get", "--raw", "/readyz", check=False).strip()
@@ -280,11 +281,11 @@ class Cluster:
     def _already_up(self):
         if not self.exists():
             return False
-        if not self._pids():
-            self._say("clearing what a crashed lab of this name left")
-            return False
         saved = self._saved()
-        wrong = self.unhealthy() if saved and saved.get("ready") else ["it was never completed"]
+        if not (saved and saved.get("ready") and self._noted_pids()):
+            self._say("clearing what a lab of this name left that crashed or never came up")
+            return False
+        wrong = self.unhealthy()
         if wrong:
             raise LabError(f"lab {self.name!r} runs but is not well ({'; '.join(wrong)}). "
                            f"Remove it first: tools/cluster down --name {self.name}")
@@ -318,8 +319,10 @@ class Cluster:
 
     def _pids(self):
         """Every process of the lab: those in its namespaces, those in its pods, and those whose PID we noted."""
-        noted = {Process(path.stem, self.state_dir).pid() for path in self.state_dir.glob("*.pid")} - {None}
-        return noted.union(pids_in_cgroup(self.cgroup), *(pids_in_namespace(name) for name in self._own_namespaces()))
+        return self._noted_pids().union(pids_in_cgroup(self.cgroup), *(pids_in_namespace(name) for name in self._own_namespaces()))
+
+    def _noted_pids(self):
+        return {Process(path.stem, self.state_dir).pid() for path in self.state_dir.glob("*.pid")} - {None}
 
     # ---- what is remembered
 

@@ -1,7 +1,8 @@
 """A node: containerd, kubelet and kube-proxy in the node's network namespace and in a mount namespace of its own.
 
 The mount namespace is what keeps nodes apart on one file system (/run/containerd, /run/netns, /var/log, /var/lib/cni are per node) and
-what makes `down` certain: with the last process of the node all of its mounts are gone. Its first process, `host-NODE`, only holds it.
+what makes `down` certain: with the last process of the node all of its mounts are gone. Its first process, `host-NODE`, only holds it,
+and a host name.
 """
 
 import json
@@ -104,11 +105,12 @@ class Node:
             {"type": "portmap", "capabilities": {"portMappings": True}}]}
 
     def _mounts(self):
-        """The script of the process that makes and holds the mount namespace."""
+        """The script of the process that holds the namespaces."""
         var = shlex.quote(str(self.var_folder))
         covers = "\n".join(f"mount --bind {var}/sysctls/{key.replace('/', '.')} /proc/sys/{key}"
                            for key in KUBELET_SYSCTLS if os.path.exists(f"/proc/sys/{key}"))
         return f"""set -e
+hostname {self.name}
 umount -R -l /run/netns
 mkdir -p /run/containerd /var/lib/cni
 mount -t tmpfs tmpfs /run/netns
@@ -124,14 +126,14 @@ exec sleep infinity
     # ---- processes
 
     def inside(self, argv):
-        """`argv` in both namespaces of the node."""
+        """`argv` in all namespaces of the node."""
         holder = self.processes["host"].pid()
-        return ["nsenter", f"--net=/run/netns/{self.namespace}", f"--mount=/proc/{holder}/ns/mnt", "--wd=/", "--", *argv]
+        return ["nsenter", f"--net=/run/netns/{self.namespace}", f"--mount=/proc/{holder}/ns/mnt", f"--uts=/proc/{holder}/ns/uts", "--wd=/", "--", *argv]
 
     def start(self, daemon):
         process = self.processes[daemon]
         if daemon == "host":
-            process.start(inside(self.namespace, ["unshare", "--mount", "--propagation", "private", "--",
+            process.start(inside(self.namespace, ["unshare", "--mount", "--propagation", "private", "--uts", "--",
                                                   "sh", self.var_folder / "host.sh"]))
             wait_until((self.run_folder / "mounted").exists, 10, f"{self.name}'s mounts", f"See {process.log_file}")
         elif daemon == "containerd":

@@ -88,6 +88,11 @@ def processes(kind):
     return {"bird": ["bird"], "frr": ["zebra", "bgpd"]}[kind]
 
 
+def socket_of(daemon, folder):
+    """The socket that is there once the daemon works."""
+    return folder / {"bird": "bird.ctl", "zebra": "zserv.api", "bgpd": "bgpd.vty"}[daemon]
+
+
 def configure(kind, folder, ipv6):
     folder.mkdir(parents=True, exist_ok=True)
     if kind == "bird":

@@ -19,9 +19,9 @@ class LabError(Exception):
 
 def run(argv, check=True, **options):
     """Runs a command and returns the finished process, its output as text."""
-    options.setdefault("stdin", subprocess.DEVNULL if "input" not in options else None)
-    if options["stdin"] is None:
-        del options["stdin"]
+    if options.get("input") is None:
+        options.setdefault("stdin", subprocess.DEVNULL)
+    options.pop("capture_output", None)   # always so, unless stdout or stderr say otherwise
     options.setdefault("stdout", subprocess.PIPE)
     options.setdefault("stderr", subprocess.PIPE)
     options.setdefault("text", True)
@@ -151,8 +151,8 @@ def ip(namespace, *arguments):
 
 def set_sysctls(namespace, **values):
     """Names have `__` for a dot; a key this kernel lacks is left out."""
-    lines = [f"-{name.replace('__', '.')}={value}" for name, value in values.items()]
-    run(inside(namespace, ["sysctl", "-q", "-e", "-w", *[line.lstrip("-") for line in lines]]), check=False)
+    settings = [f"{name.replace('__', '.')}={value}" for name, value in values.items()]
+    run(inside(namespace, ["sysctl", "-q", "-e", "-w", *settings]), check=False)
 
 
 def pids_in_namespace(name):

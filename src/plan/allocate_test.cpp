@@ -1,0 +1,478 @@
+#include "plan/allocate.hpp"
+
+#include <gtest/gtest.h>
+
+#include "plan/testing/builders.hpp"
+
+namespace berth {
+namespace {
+
+using namespace berth::testing;
+using namespace std::chrono_literals;
+using Kind = ServiceWrite::Kind;
+
+const Pool lan = pool("lan", "192.0.2.0/24", is_default);
+
+// One process: its memory, and what it plans of the objects it is shown.
+struct Process {
+  AllocationMemory memory;
+  AllocationOptions options{.quarantine = 1s, .mark_prefix = "me"};
+  AddressPlan plan(Objects objects, Instant now = at(0s)) { return plan_addresses(world(std::move(objects)), memory, options, now); }
+};
+AddressPlan plan(Objects objects) { return Process{}.plan(std::move(objects)); }
+
+// Who is recorded where: "192.0.2.1 shop/web held".
+std::vector<std::string> records(const AddressPlan& plan) {
+  std::vector<std::string> out;
+  for (const BlockWrite& write : plan.block_writes)
+    for (const auto& [address, entry] : write.block.addresses) {
+      if (entry.holders.empty()) out.push_back(address.to_string() + " reserved for " + entry.reserved_for);
+      for (const Holder& holder : entry.holders)
+        out.push_back(address.to_string() + " " + holder.service.to_string() + (holder.state == HolderState::held ? " held" : " freeing"));
+    }
+  return out;
+}
+using Lines = std::vector<std::string>;
+
+bool is_idle(const AddressPlan& plan) {
+  return plan.block_writes.empty() && plan.block_reads.empty() && plan.service_reads.empty() && plan.service_writes.empty() &&
+         plan.pool_writes.empty();
+}
+std::string pending_reason(const AddressPlan& plan) {
+  if (plan.pending.size() != 1) return std::to_string(plan.pending.size()) + " pending";
+  return std::string{to_string(plan.pending[0].refusals.at(0).reason)};
+}
+
+// -- taking ---------------------------------------------------------------------------------------
+
+TEST(Allocate, NothingIsDecidedBeforeEveryTableWasListed) {
+  const ResourceVersion version{"1"};
+  for (int missing = 0; missing < 4; ++missing) {
+    World partly;
+    if (missing != 0) partly.services.replace({service("web")}, version, true);
+    if (missing != 1) partly.pools.replace({lan}, version, true);
+    if (missing != 2) partly.blocks.replace({}, version, true);
+    if (missing != 3) partly.namespaces.replace({}, version, true);
+    AllocationMemory memory;
+    EXPECT_TRUE(is_idle(plan_addresses(partly, memory, {}, at(0s)))) << missing;
+  }
+}
+
+TEST(Allocate, AnAddressIsTakenInTheBlockBeforeItIsShown) {
+  const AddressPlan out = plan({.services = {service("web")}, .pools = {lan}});
+  EXPECT_EQ(records(out), Lines{"192.0.2.0 shop/web held"});
+  EXPECT_TRUE(out.service_writes.empty());
+  ASSERT_EQ(out.block_writes.size(), 1U);
+  EXPECT_EQ(out.block_writes[0].block.name, "v4-192.0.2.0-26");
+  EXPECT_EQ(out.block_writes[0].block.version, ResourceVersion{}) << "creates";
+  const BlockEntry& entry = out.block_writes[0].block.addresses.begin()->second;
+  EXPECT_EQ(entry.pool, "lan");
+  EXPECT_EQ(entry.holders[0].uid, Uid{"web-uid"});
+}
+
+TEST(Allocate, AllClaimsOfABlockRideInOneWrite) {
+  std::vector<Service> services;
+  for (int i = 0; i < 70; ++i) services.push_back(service("s" + std::to_string(100 + i)));
+  const AddressPlan out = plan({.services = services, .pools = {lan}});
+  ASSERT_EQ(out.block_writes.size(), 2U);
+  EXPECT_EQ(out.block_writes[0].block.addresses.size(), 64U);
+  EXPECT_EQ(out.block_writes[1].block.addresses.size(), 6U);
+}
+
+TEST(Allocate, ABlockWriteCarriesTheVersionItWasPlannedFrom) {
+  const Service old = service("old", served("lan", "192.0.2.0"));
+  const AddressPlan out = plan({.services = {old, service("new")},
+                                .pools = {lan},
+                                .blocks = {block({{"192.0.2.0", held(old, "lan")}}, [](AddressBlock& b) { b.version = {"77"}; })}});
+  EXPECT_EQ(records(out), (Lines{"192.0.2.0 shop/old held", "192.0.2.1 shop/new held"}));
+  EXPECT_EQ(out.block_writes[0].block.version, ResourceVersion{"77"});
+}
+
+TEST(Allocate, ThoseWithAHistoryAreServedFirstThenTheOldest) {
+  const AddressPlan out = plan({.services = {service("a", created("2026-03-01T00:00:00Z")), service("b", created("2026-02-01T00:00:00Z")),
+                                             service("c", created("2026-04-01T00:00:00Z"), annotated(keys::allocated, "192.0.2.0"))},
+                                .pools = {pool("lan", "192.0.2.0-192.0.2.1", is_default)}});
+  EXPECT_EQ(records(out), (Lines{"192.0.2.0 shop/c held", "192.0.2.1 shop/b held"}));
+  EXPECT_EQ(pending_reason(out), "pool_full");
+}
+
+TEST(Allocate, ForeignServicesAreNotTouched) {
+  const AddressPlan out = plan({.services = {service("foreign", [](Service& s) { s.load_balancer_class = "example.com/lb"; }, shows("192.0.2.9")),
+                                             service("cluster", [](Service& s) { s.type = ServiceType::cluster_ip; })},
+                                .pools = {lan}});
+  EXPECT_TRUE(is_idle(out));
+  EXPECT_TRUE(out.pending.empty());
+}
+
+TEST(Allocate, AnUnknownOptInValueIsTold) {
+  const AddressPlan out =
+      plan({.services = {service("web", annotated(keys::opt_in, "yes"), [](Service& s) { s.load_balancer_class.reset(); })}, .pools = {lan}});
+  EXPECT_TRUE(is_idle(out));
+  EXPECT_EQ(out.misaddressed.size(), 1U);
+}
+
+TEST(Allocate, AFullPoolIsSaid) {
+  const AddressPlan out = plan({.services = {service("a"), service("b")}, .pools = {pool("lan", "192.0.2.5", is_default)}});
+  EXPECT_EQ(records(out), Lines{"192.0.2.5 shop/a held"});
+  EXPECT_EQ(pending_reason(out), "pool_full");
+}
+
+TEST(Allocate, WhenABoundPoolIsFullTheNextServes) {
+  const AddressPlan out = plan({.services = {service("a"), service("b")},
+                                .pools = {pool("one", "192.0.2.5", for_namespace("shop"), priority(1)),
+                                          pool("two", "198.51.100.0/24", for_namespace("shop"), priority(2))}});
+  EXPECT_EQ(records(out), (Lines{"192.0.2.5 shop/a held", "198.51.100.0 shop/b held"}));
+}
+
+TEST(Allocate, OverlappingPoolsNeverGiveOneAddressTwice) {
+  const AddressPlan out = plan({.services = {service("a", annotated(keys::pool, "one")), service("b", annotated(keys::pool, "two"))},
+                                .pools = {pool("one", "192.0.2.0/30"), pool("two", "192.0.2.0/24")}});
+  EXPECT_EQ(records(out), (Lines{"192.0.2.0 shop/a held", "192.0.2.1 shop/b held"}));
+}
+
+TEST(Allocate, AnIpv6ServiceGetsAnIpv6Address) {
+  const AddressPlan out = plan({.services = {service("web", [](Service& s) { s.families = {IpFamily::v6}; })},
+                                .pools = {pool("six", "2001:db8::10-2001:db8::20", is_default)}});
+  EXPECT_EQ(records(out), Lines{"2001:db8::10 shop/web held"});
+}
+
+TEST(Allocate, AnAddressThatAnybodyShowsIsNotGivenToAnother) {
+  const AddressPlan out = plan({.services = {service("new"), service("foreign", [](Service& s) { s.load_balancer_class = "x.example/y"; }, shows("192.0.2.0"))},
+                                .pools = {lan}});
+  EXPECT_EQ(records(out), Lines{"192.0.2.1 shop/new held"});
+}
+
+TEST(Allocate, AWantedAddressIsGivenOrItsAbsenceExplained) {
+  const auto wants = [](std::string address) { return service("web", annotated(keys::wanted_ip, std::move(address))); };
+  const Service other = service("other", served("lan", "192.0.2.7"));
+  const auto taken = block({{"192.0.2.7", held(other, "lan")}});
+  EXPECT_EQ(records(plan({.services = {wants("192.0.2.7")}, .pools = {lan}})), Lines{"192.0.2.7 shop/web held"});
+  const AddressPlan in_use = plan({.services = {wants("192.0.2.7"), other}, .pools = {lan}, .blocks = {taken}});
+  EXPECT_EQ(pending_reason(in_use), "wanted_ip_in_use");
+  EXPECT_NE(in_use.pending[0].text().find("shop/other"), std::string::npos);
+  EXPECT_EQ(pending_reason(plan({.services = {wants("203.0.113.1")}, .pools = {lan}})), "wanted_ip_no_pool");
+  EXPECT_EQ(pending_reason(plan({.services = {wants("pi")}, .pools = {lan}})), "wanted_ip_invalid");
+}
+
+TEST(Allocate, RestoredServicesGetWhatTheyHad) {
+  EXPECT_EQ(records(plan({.services = {service("web", annotated(keys::allocated, "192.0.2.44"))}, .pools = {lan}})), Lines{"192.0.2.44 shop/web held"});
+  Pool from_openelb = lan;
+  from_openelb.status.used = {{"192.0.2.55", "shop/other;shop/web"}};
+  EXPECT_EQ(records(plan({.services = {service("web")}, .pools = {from_openelb}})), Lines{"192.0.2.55 shop/web held"});
+}
+
+// -- adoption -------------------------------------------------------------------------------------
+
+TEST(Adopt, WhatIsShownButRecordedNowhereIsKept) {
+  const AddressPlan out = plan({.services = {service("web", shows("192.0.2.9"))}, .pools = {lan}});
+  EXPECT_EQ(records(out), Lines{"192.0.2.9 shop/web held"});
+  EXPECT_TRUE(out.service_writes.empty());
+}
+
+TEST(Adopt, FromAnyPoolThatHasItEvenDisabledOrNotForThisNamespace) {
+  EXPECT_EQ(records(plan({.services = {service("web", shows("198.51.100.9"))},
+                          .pools = {lan, pool("old", "198.51.100.0/24", for_namespace("other"), disabled)}})),
+            Lines{"198.51.100.9 shop/web held"});
+}
+
+TEST(Adopt, NotAgainstAnExplicitPoolOrWish) {
+  EXPECT_EQ(records(plan({.services = {service("web", shows("198.51.100.9"), annotated(keys::pool, "lan"))}, .pools = {lan, pool("old", "198.51.100.0/24")}})),
+            Lines{"192.0.2.0 shop/web held"});
+  EXPECT_EQ(records(plan({.services = {service("web", shows("192.0.2.9"), annotated(keys::wanted_ip, "192.0.2.8"))}, .pools = {lan}})),
+            Lines{"192.0.2.8 shop/web held"});
+}
+
+TEST(Adopt, OfTwoThatShowTheSameTheElderKeepsIt) {
+  const AddressPlan out = plan({.services = {service("young", shows("192.0.2.9"), created("2026-06-01T00:00:00Z")),
+                                             service("elder", shows("192.0.2.9"), created("2026-05-01T00:00:00Z"))},
+                                .pools = {lan}});
+  EXPECT_EQ(records(out), (Lines{"192.0.2.0 shop/young held", "192.0.2.9 shop/elder held"}));
+}
+
+TEST(Adopt, NotWhatAForeignServiceShowsToo) {
+  const AddressPlan out = plan({.services = {service("web", shows("192.0.2.9")),
+                                             service("x", shows("192.0.2.9"), [](Service& s) { s.load_balancer_class = "example.com/lb"; })},
+                                .pools = {lan}});
+  EXPECT_EQ(records(out), Lines{"192.0.2.0 shop/web held"});
+}
+
+TEST(Adopt, AnAddressRecordedForAnotherIsNotAdopted) {
+  const Service holder = service("holder", served("lan", "192.0.2.0"));
+  const AddressPlan out = plan({.services = {holder, service("web", shows("192.0.2.0"))}, .pools = {lan}, .blocks = {block({{"192.0.2.0", held(holder, "lan")}})}});
+  EXPECT_EQ(records(out), (Lines{"192.0.2.0 shop/holder held", "192.0.2.1 shop/web held"}));
+}
+
+// -- publishing -----------------------------------------------------------------------------------
+
+TEST(Publish, OnePatchCarriesAllThatIsOurs) {
+  const Service web = service("web", [](Service& s) {
+    s.finalizers = {"service.kubernetes.io/load-balancer-cleanup"};
+    s.ingress = {{"", "web.example.com"}};
+    s.version = {"42"};
+  });
+  const AddressPlan out = plan({.services = {web}, .pools = {lan}, .blocks = {block({{"192.0.2.3", held(web, "lan")}})}});
+  ASSERT_EQ(out.service_writes.size(), 1U);
+  EXPECT_EQ(out.service_writes[0].kind, Kind::publish);
+  EXPECT_TRUE(out.service_writes[0].newly);
+  ServicePatch expected{web.name, web.uid, web.version, {}, {}, {}, {}};
+  expected.labels[std::string{keys::pool}] = "lan";
+  expected.annotations[std::string{keys::allocated}] = "192.0.2.3";
+  expected.finalizers = std::vector<std::string>{"service.kubernetes.io/load-balancer-cleanup", std::string{keys::service_finalizer}};
+  expected.ingress = std::vector<Ingress>{{"192.0.2.3", ""}, {"", "web.example.com"}};
+  EXPECT_EQ(out.service_writes[0].patch, expected);
+  EXPECT_TRUE(out.block_writes.empty());
+}
+
+TEST(Publish, WhatIsShownIsNotWrittenAgain) {
+  const Service web = service("web", served("lan", "192.0.2.3"));
+  const AddressPlan out = plan({.services = {web}, .pools = {lan}, .blocks = {block({{"192.0.2.3", held(web, "lan")}})}});
+  EXPECT_TRUE(is_idle(out));
+  EXPECT_EQ(out.allocated, 1U);
+}
+
+TEST(Publish, OnlyAfterTheBlockWasReadLaterThanTheService) {
+  const Service web = service("web", heard(30));
+  for (const std::uint64_t read_at : {0U, 20U, 30U}) {
+    const AddressPlan out =
+        plan({.services = {web}, .pools = {lan}, .blocks = {block({{"192.0.2.3", held(web, "lan")}}, [&](AddressBlock& b) { b.read_at = read_at; })}});
+    EXPECT_TRUE(out.service_writes.empty()) << read_at;
+    EXPECT_EQ(out.block_reads, (std::set<std::string>{"v4-192.0.2.0-26"})) << read_at;
+  }
+}
+
+TEST(Publish, TakesTheFenceOffAgain) {
+  const Service web = service("web", annotated(keys::fence, "m"));
+  const AddressPlan out = plan({.services = {web}, .pools = {lan}, .blocks = {block({{"192.0.2.3", held(web, "lan")}})}});
+  ASSERT_EQ(out.service_writes.size(), 1U);
+  EXPECT_EQ(out.service_writes[0].patch.annotations.at(std::string{keys::fence}), std::nullopt);
+}
+
+TEST(Publish, AnAddressOnceGivenStaysWhateverBecomesOfThePool) {
+  const Service web = service("web", served("lan", "192.0.2.3"));
+  const auto record = block({{"192.0.2.3", held(web, "lan")}});
+  const std::vector<std::vector<Pool>> edits{
+      {pool("lan", "198.51.100.0/24")},
+      {pool("lan", "192.0.2.0/24", disabled)},
+      {pool("lan", "192.0.2.0/24"), pool("other", "198.51.100.0/24", is_default)},
+      {pool("lan", "192.0.2.0/24"), pool("other", "198.51.100.0/24", for_namespace("shop"))},
+      {pool("lan", "nonsense")},
+      {},
+  };
+  for (const auto& pools : edits) EXPECT_TRUE(is_idle(plan({.services = {web}, .pools = pools, .blocks = {record}}))) << pools.size();
+}
+
+TEST(Publish, ANewWishIsSecuredThenShownThenTheOldIsGivenBack) {
+  const auto wish = annotated(keys::wanted_ip, "192.0.2.8");
+  const Service web = service("web", served("lan", "192.0.2.3"), wish);
+  const AddressPlan secure = plan({.services = {web}, .pools = {lan}, .blocks = {block({{"192.0.2.3", held(web, "lan")}})}});
+  EXPECT_EQ(records(secure), (Lines{"192.0.2.3 shop/web held", "192.0.2.8 shop/web held"}));
+  EXPECT_TRUE(secure.service_writes.empty());
+
+  const auto both = block({{"192.0.2.3", held(web, "lan")}, {"192.0.2.8", held(web, "lan")}});
+  const AddressPlan show = plan({.services = {web}, .pools = {lan}, .blocks = {both}});
+  EXPECT_TRUE(show.block_writes.empty());
+  ASSERT_EQ(show.service_writes.size(), 1U);
+  EXPECT_EQ(show.service_writes[0].patch.ingress, (std::vector<Ingress>{{"192.0.2.8", ""}}));
+
+  const Service moved = service("web", served("lan", "192.0.2.8"), wish);
+  const AddressPlan give_back = plan({.services = {moved}, .pools = {lan}, .blocks = {both}});
+  EXPECT_EQ(records(give_back), (Lines{"192.0.2.3 shop/web freeing", "192.0.2.8 shop/web held"}));
+}
+
+TEST(Publish, AWishThatCannotBeMetLeavesWhatThereIs) {
+  const Service web = service("web", served("lan", "192.0.2.3"), annotated(keys::wanted_ip, "203.0.113.9"));
+  const AddressPlan out = plan({.services = {web}, .pools = {lan}, .blocks = {block({{"192.0.2.3", held(web, "lan")}})}});
+  EXPECT_TRUE(is_idle(out));
+  EXPECT_EQ(pending_reason(out), "wanted_ip_no_pool");
+}
+
+TEST(Publish, AnotherWishInTheSamePoolDoesNotHaltWhatIsPublished) {
+  const Service web = service("web", annotated(keys::pool, "other"));
+  const AddressPlan out = plan({.services = {web}, .pools = {lan}, .blocks = {block({{"192.0.2.3", held(web, "lan")}})}});
+  EXPECT_EQ(out.service_writes.size(), 1U) << "its pool is missing; what it holds is shown meanwhile";
+  EXPECT_EQ(pending_reason(out), "pool_missing");
+}
+
+// -- giving back ----------------------------------------------------------------------------------
+
+Service deleted_service() { return service("web", served("lan", "192.0.2.3"), deleting<Service>); }
+
+TEST(GiveBack, GoesFromFreeingOverTheClearedServiceToQuarantineAndOut) {
+  Process process;
+  const Service web = deleted_service();
+
+  const AddressPlan mark = process.plan({.services = {web}, .pools = {lan}, .blocks = {block({{"192.0.2.3", held(web, "lan")}})}});
+  EXPECT_EQ(records(mark), Lines{"192.0.2.3 shop/web freeing"});
+  EXPECT_TRUE(mark.service_writes.empty());
+  const std::string marked = mark.block_writes[0].block.addresses.begin()->second.holders[0].mark;
+  EXPECT_EQ(marked.rfind("me", 0), 0U) << marked;
+
+  const auto in_release = block({{"192.0.2.3", freeing(web, "lan", marked)}});
+  const AddressPlan clear = process.plan({.services = {web}, .pools = {lan}, .blocks = {in_release}});
+  EXPECT_TRUE(clear.block_writes.empty());
+  ASSERT_EQ(clear.service_writes.size(), 1U);
+  EXPECT_EQ(clear.service_writes[0].kind, Kind::clear);
+  ServicePatch expected{web.name, web.uid, web.version, {}, {}, {}, {}};
+  expected.labels[std::string{keys::pool}] = std::nullopt;
+  expected.annotations[std::string{keys::allocated}] = std::nullopt;
+  expected.finalizers = std::vector<std::string>{};
+  expected.ingress = std::vector<Ingress>{};
+  EXPECT_EQ(clear.service_writes[0].patch, expected);
+  const GivingBack step = clear.service_writes[0].giving_back;
+  EXPECT_EQ(step, (GivingBack{ip("192.0.2.3"), web.uid, marked}));
+
+  process.memory.cleared.insert(step);
+  const AddressPlan remove = process.plan({.pools = {lan}, .blocks = {in_release}});
+  EXPECT_EQ(records(remove), Lines{"192.0.2.3 reserved for shop/web"});
+
+  const auto waiting = block({{"192.0.2.3", quarantined(web, "lan")}});
+  EXPECT_EQ(process.plan({.pools = {lan}, .blocks = {waiting}}, at(0s)).wake_at, at(1s));
+  EXPECT_TRUE(is_idle(process.plan({.pools = {lan}, .blocks = {waiting}}, at(999ms))));
+  const AddressPlan out = process.plan({.pools = {lan}, .blocks = {waiting}}, at(1s));
+  ASSERT_EQ(out.block_writes.size(), 1U);
+  EXPECT_TRUE(out.block_writes[0].block.addresses.empty()) << "the block is deleted";
+  EXPECT_EQ(out.block_writes[0].block.version, ResourceVersion{"1"});
+
+  EXPECT_TRUE(is_idle(process.plan({.pools = {lan}}, at(2s))));
+  EXPECT_TRUE(process.memory.cleared.empty());
+  EXPECT_TRUE(process.memory.quarantined_since.empty());
+}
+
+TEST(GiveBack, AnotherProcessesClearingDoesNotCount) {
+  Process process;
+  const Service web = deleted_service();
+  process.memory.cleared.insert({ip("192.0.2.3"), web.uid, "an earlier mark"});
+  const AddressPlan out = process.plan({.services = {web}, .pools = {lan}, .blocks = {block({{"192.0.2.3", freeing(web, "lan", "this mark")}})}});
+  EXPECT_TRUE(out.block_writes.empty());
+  EXPECT_EQ(out.service_writes.size(), 1U);
+}
+
+TEST(GiveBack, ClearingAlwaysChangesTheService) {
+  const Service bare = service("web", deleting<Service>);
+  const AddressPlan out = plan({.services = {bare}, .pools = {lan}, .blocks = {block({{"192.0.2.3", freeing(bare, "lan", "m")}})}});
+  ASSERT_EQ(out.service_writes.size(), 1U);
+  EXPECT_EQ(out.service_writes[0].patch.annotations.at(std::string{keys::fence}), "m");
+}
+
+TEST(GiveBack, ASecondClearingFencesAnew) {
+  const Service fenced = service("web", deleting<Service>, annotated(keys::fence, "first"));
+  const AddressPlan out = plan({.services = {fenced}, .pools = {lan}, .blocks = {block({{"192.0.2.3", freeing(fenced, "lan", "second")}})}});
+  EXPECT_EQ(out.service_writes.at(0).patch.annotations.at(std::string{keys::fence}), "second");
+}
+
+TEST(GiveBack, AServiceOfAnotherTypeHearsNoWordOfIngress) {
+  const Service web = service("web", served("lan", "192.0.2.3"), [](Service& s) { s.type = ServiceType::cluster_ip; });
+  const AddressPlan out = plan({.services = {web}, .pools = {lan}, .blocks = {block({{"192.0.2.3", freeing(web, "lan", "m")}})}});
+  EXPECT_EQ(out.service_writes.at(0).patch.ingress, std::nullopt);
+  EXPECT_EQ(out.service_writes.at(0).patch.finalizers, std::vector<std::string>{});
+}
+
+TEST(GiveBack, OthersFinalizersAndHostNamesStay) {
+  const Service web = service("web", served("lan", "192.0.2.3"), [](Service& s) {
+    s.deleting = true;
+    s.finalizers.emplace_back("example.com/other");
+    s.ingress.push_back({"", "web.example.com"});
+  });
+  const AddressPlan out = plan({.services = {web}, .pools = {lan}, .blocks = {block({{"192.0.2.3", freeing(web, "lan", "m")}})}});
+  EXPECT_EQ(out.service_writes.at(0).patch.finalizers, std::vector<std::string>{"example.com/other"});
+  EXPECT_EQ(out.service_writes.at(0).patch.ingress, (std::vector<Ingress>{{"", "web.example.com"}}));
+}
+
+TEST(GiveBack, OneOfTwoAddressesLeavesLabelAndFinalizer) {
+  const Service web = service("web", served("lan", "192.0.2.8"));
+  const AddressPlan out = plan({.services = {web},
+                                .pools = {lan},
+                                .blocks = {block({{"192.0.2.3", freeing(web, "lan", "m")}, {"192.0.2.8", held(web, "lan")}})}});
+  ASSERT_EQ(out.service_writes.size(), 1U);
+  EXPECT_EQ(out.service_writes[0].patch.finalizers, std::nullopt);
+  EXPECT_TRUE(out.service_writes[0].patch.labels.empty());
+  EXPECT_EQ(out.service_writes[0].patch.annotations.at(std::string{keys::fence}), "m");
+}
+
+TEST(GiveBack, AServiceIsTakenForGoneOnlyAfterAFreshReadThatIsYoungerThanTheRecord) {
+  const Service gone = deleted_service();
+  const Objects objects{.pools = {lan}, .blocks = {block({{"192.0.2.3", held(gone, "lan")}})}};  // heard at 20
+  Process process;
+  const AddressPlan ask = process.plan(objects);
+  EXPECT_TRUE(ask.block_writes.empty());
+  EXPECT_EQ(ask.service_reads, std::set<ObjectName>{gone.name});
+  process.memory.gone[gone.name] = {20, {}};
+  EXPECT_TRUE(process.plan(objects).block_writes.empty()) << "the record may be younger than that read";
+  process.memory.gone[gone.name] = {21, gone.uid};
+  EXPECT_TRUE(process.plan(objects).block_writes.empty()) << "it was found alive";
+  process.memory.gone[gone.name] = {21, {}};
+  EXPECT_EQ(records(process.plan(objects)), Lines{"192.0.2.3 shop/web freeing"});
+}
+
+TEST(GiveBack, ARecreatedServiceIsAnother) {
+  const Service before = service("web", served("lan", "192.0.2.3"));
+  const Service now = service("web", [](Service& s) { s.uid = {"re-created"}; });
+  const Objects objects{.services = {now}, .pools = {lan}, .blocks = {block({{"192.0.2.3", held(before, "lan")}})}};
+  Process process;
+  EXPECT_EQ(process.plan(objects).service_reads, std::set<ObjectName>{now.name});
+  process.memory.gone[now.name] = {21, now.uid};
+  EXPECT_EQ(records(process.plan(objects)), (Lines{"192.0.2.0 shop/web held", "192.0.2.3 shop/web freeing"}));
+}
+
+TEST(GiveBack, WhoClaimsAgainWaitsForTheEndOfItsRelease) {
+  const Service web = service("web", served("lan", "192.0.2.3"));
+  const AddressPlan out = plan({.services = {web}, .pools = {lan}, .blocks = {block({{"192.0.2.3", freeing(web, "lan", "m")}})}});
+  EXPECT_EQ(pending_reason(out), "being_released");
+  EXPECT_TRUE(out.block_writes.empty());
+}
+
+TEST(Quarantine, TheFormerHolderMayHaveItBackAtOnceOthersNot) {
+  const Service web = service("web");
+  const auto waiting = block({{"192.0.2.0", quarantined(web, "lan")}});
+  EXPECT_EQ(records(plan({.services = {web}, .pools = {lan}, .blocks = {waiting}})), Lines{"192.0.2.0 shop/web held"});
+  EXPECT_EQ(records(plan({.services = {service("other")}, .pools = {lan}, .blocks = {waiting}})),
+            (Lines{"192.0.2.0 reserved for shop/web", "192.0.2.1 shop/other held"}));
+  EXPECT_EQ(pending_reason(plan({.services = {service("other", annotated(keys::wanted_ip, "192.0.2.0"))}, .pools = {lan}, .blocks = {waiting}})),
+            "wanted_ip_in_use");
+}
+
+TEST(Strip, OurMarksLeaveAServiceThatNeitherClaimsNorIsRecorded) {
+  const Service left = deleted_service();
+  const AddressPlan out = plan({.services = {left}, .pools = {lan}});
+  ASSERT_EQ(out.service_writes.size(), 1U);
+  EXPECT_EQ(out.service_writes[0].kind, Kind::strip);
+  EXPECT_EQ(out.service_writes[0].patch.finalizers, std::vector<std::string>{});
+  EXPECT_EQ(out.service_writes[0].patch.ingress, std::vector<Ingress>{});
+}
+
+TEST(Strip, AForeignClassKeepsItsIngress) {
+  const Service foreign = service("web", served("lan", "192.0.2.3"), [](Service& s) { s.load_balancer_class = "example.com/lb"; });
+  const AddressPlan out = plan({.services = {foreign}, .pools = {lan}});
+  EXPECT_EQ(out.service_writes.at(0).patch.ingress, std::nullopt);
+  EXPECT_EQ(out.service_writes.at(0).patch.finalizers, std::vector<std::string>{});
+}
+
+// -- pools ----------------------------------------------------------------------------------------
+
+TEST(Pools, APoolInUseWaitsForItsLastAddress) {
+  const Service web = service("web", served("lan", "192.0.2.3"));
+  const Pool leaving = pool("lan", "192.0.2.0/24", deleting<Pool>);
+  EXPECT_TRUE(plan({.services = {web}, .pools = {leaving}, .blocks = {block({{"192.0.2.3", held(web, "lan")}})}}).pool_writes.empty());
+  const AddressPlan free = plan({.pools = {leaving}});
+  ASSERT_EQ(free.pool_writes.size(), 1U);
+  EXPECT_TRUE(free.pool_writes[0].finalizers.empty());
+  const AddressPlan fresh = plan({.pools = {pool("lan", "192.0.2.0/24", [](Pool& p) { p.finalizers.clear(); })}});
+  EXPECT_EQ(fresh.pool_writes.at(0).finalizers, std::vector<std::string>{std::string{keys::pool_finalizer}});
+}
+
+TEST(Pools, TheStatusSaysWhoHasWhat) {
+  const Service web = service("web", served("lan", "192.0.2.3"));
+  const auto status = plan({.services = {web}, .pools = {pool("lan", "192.0.2.3")}, .blocks = {block({{"192.0.2.3", held(web, "lan")}})}}).pool_status.at("lan");
+  Pool::Status expected;
+  expected.occupied = true;
+  expected.usage = 1;
+  expected.pool_size = 1;
+  expected.used = {{"192.0.2.3", "shop/web"}};
+  expected.first_ip = expected.last_ip = "192.0.2.3";
+  expected.ready = true;
+  expected.v4 = true;
+  EXPECT_EQ(status, expected);
+}
+
+}  // namespace
+}  // namespace berth

@@ -1,0 +1,191 @@
+#include "plan/bgp_config.hpp"
+
+#include <gtest/gtest.h>
+
+#include "plan/testing/builders.hpp"
+
+namespace berth {
+namespace {
+
+using namespace berth::testing;
+
+BgpConf conf(auto... changes) {
+  BgpConf out;
+  out.name = "default";
+  out.as = 65000;
+  (changes(out), ...);
+  return out;
+}
+BgpPeer peer(std::string name, std::string neighbor, auto... changes) {
+  BgpPeer out;
+  out.name = std::move(name);
+  out.has_conf = true;
+  out.neighbor_address = std::move(neighbor);
+  out.peer_as = 65100;
+  (changes(out), ...);
+  return out;
+}
+
+struct Given {
+  std::vector<BgpConf> confs = {conf()};
+  std::vector<BgpPeer> peers = {};
+  std::vector<Node> nodes = {node("a", "10.0.0.1")};
+};
+BgpConfiguration plan(Given given, const BgpDesired& previous = {}) {
+  return plan_bgp_configuration(world({.nodes = std::move(given.nodes), .confs = std::move(given.confs), .peers = std::move(given.peers)}), "a",
+                                previous);
+}
+BgpDesired as_desired(const BgpConfiguration& from) { return {from.global, from.peers, {}, false}; }
+std::string first_problem(const BgpConfiguration& from) { return from.problems.empty() ? "" : from.problems.front().text; }
+
+#define EXPECT_SAYS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
+
+TEST(BgpConfig, WithoutAConfNamedDefaultThereIsNoBgp) {
+  EXPECT_FALSE(plan({.confs = {}, .peers = {peer("r", "10.0.0.254")}}).global);
+  EXPECT_TRUE(plan({.confs = {}, .peers = {peer("r", "10.0.0.254")}}).peers.empty());
+  EXPECT_FALSE(plan({.confs = {conf([](BgpConf& c) { c.name = "other"; })}}).global);
+  EXPECT_FALSE(plan({.confs = {conf(deleting<BgpConf>)}}).global);
+  EXPECT_FALSE(plan({.confs = {conf(labelled(keys::cni, "calico"))}}).global) << "the CNI's own";
+}
+
+TEST(BgpConfig, AnOrdinaryConfGivesAnActiveServerWithTheNodesAddressAsItsId) {
+  const auto out = plan({.peers = {peer("r", "10.0.0.254")}});
+  BgpGlobal expected;
+  expected.as = 65000;
+  expected.router_id = "10.0.0.1";
+  EXPECT_EQ(out.global, expected);
+  ASSERT_EQ(out.peers.size(), 1U);
+  EXPECT_EQ(out.peers[0].object, "r");
+  EXPECT_EQ(out.peers[0].neighbor, ip("10.0.0.254"));
+  EXPECT_EQ(out.peers[0].hold_time_s, 90U);
+  EXPECT_EQ(out.peers[0].keepalive_interval_s, 30U);
+  EXPECT_TRUE(out.peers[0].graceful_restart);
+  EXPECT_EQ(out.peers[0].families, (std::vector<BgpPeerConfig::Family>{{IpFamily::v4, true, false, 10}}));
+  EXPECT_TRUE(out.problems.empty());
+}
+
+TEST(BgpConfig, AsZeroIsReportedAndWhatWasThereStays) {
+  const auto zero = conf([](BgpConf& c) { c.as = 0; });
+  const Given bad{.confs = {zero}, .peers = {peer("r", "10.0.0.254")}};
+  EXPECT_FALSE(plan(bad).global);
+  EXPECT_TRUE(plan(bad).peers.empty()) << "no server, no peer";
+  EXPECT_SAYS(first_problem(plan(bad)), "spec.as is 0");
+  const BgpDesired before = as_desired(plan({.peers = {peer("r", "10.0.0.254")}}));
+  EXPECT_EQ(plan(bad, before).global, before.global);
+  EXPECT_EQ(plan(bad, before).peers, before.peers);
+}
+
+TEST(BgpConfig, ARackHasItsOwnAs) {
+  const auto racks = conf([](BgpConf& c) { c.as_per_rack = {{"r1", 65001}, {"r2", 0}}; });
+  EXPECT_EQ(plan({.confs = {racks}, .nodes = {node("a", "10.0.0.1", labelled(keys::rack, "r1"))}}).global->as, 65001U);
+  EXPECT_EQ(plan({.confs = {racks}, .nodes = {node("a", "10.0.0.1", labelled(keys::rack, "r2"))}}).global->as, 65000U);
+  EXPECT_EQ(plan({.confs = {racks}, .nodes = {node("a", "10.0.0.1", labelled(keys::rack, "r9"))}}).global->as, 65000U);
+}
+
+TEST(BgpConfig, ARouterIdIsNeverTheSameOnTwoNodes) {
+  const auto fixed = conf([](BgpConf& c) { c.router_id = "192.0.2.99"; });
+  EXPECT_EQ(plan({.confs = {fixed}}).global->router_id, "192.0.2.99");
+  const auto two = plan({.confs = {fixed}, .nodes = {node("a", "10.0.0.1"), node("b", "10.0.0.2")}});
+  EXPECT_EQ(two.global->router_id, "10.0.0.1");
+  EXPECT_SAYS(first_problem(two), "spec.routerId");
+  const auto bad = plan({.confs = {conf([](BgpConf& c) { c.router_id = "0.0.0.0"; })}});
+  EXPECT_EQ(bad.global->router_id, "10.0.0.1");
+  EXPECT_SAYS(first_problem(bad), "spec.routerId");
+  const auto v6_only = plan({.nodes = {node("a", "fd00::1")}});
+  EXPECT_TRUE(IpAddress::parse(v6_only.global->router_id)) << v6_only.global->router_id;
+}
+
+TEST(BgpConfig, ItListensOnlyIfToldToOrIfAPeerIsPassive) {
+  const auto port = [](std::int32_t value) { return conf([=](BgpConf& c) { c.listen_port = value; }); };
+  const BgpPeer passive = peer("r", "10.0.0.254", [](BgpPeer& p) { p.passive = true; });
+  EXPECT_EQ(plan({}).global->listen_port, -1);
+  EXPECT_EQ(plan({.peers = {passive}}).global->listen_port, 179);
+  EXPECT_EQ(plan({.confs = {port(1790)}, .peers = {passive}}).global->listen_port, 1790);
+  EXPECT_EQ(plan({.confs = {port(-1)}, .peers = {passive}}).global->listen_port, -1);
+  EXPECT_EQ(plan({.confs = {port(70000)}}).global->listen_port, -1);
+  EXPECT_SAYS(first_problem(plan({.confs = {port(70000)}})), "spec.listenPort");
+}
+
+struct BadPeer {
+  const char* says;
+  void (*spoil)(BgpPeer&);
+};
+
+TEST(BgpConfig, ABadEditOfAPeerIsReportedAndTheSessionStays) {
+  const BgpDesired before = as_desired(plan({.peers = {peer("r", "10.0.0.254")}}));
+  const std::vector<BadPeer> rows{
+      {"spec.conf is missing", [](BgpPeer& p) { p.has_conf = false; }},
+      {"NeighborAddress", [](BgpPeer& p) { p.neighbor_address = "router"; }},
+      {"peerAs is 0", [](BgpPeer& p) { p.peer_as = 0; }},
+      {"holdTime", [](BgpPeer& p) { p.hold_time = "0"; }},
+      {"holdTime", [](BgpPeer& p) { p.hold_time = "2"; }},
+      {"holdTime", [](BgpPeer& p) { p.hold_time = "90s"; }},
+      {"holdTime", [](BgpPeer& p) { p.hold_time = "-3"; }},
+      {"holdTime", [](BgpPeer& p) { p.hold_time = "65536"; }},
+      {"keepaliveInterval", [](BgpPeer& p) { p.keepalive_interval = "0"; }},
+      {"connectRetry", [](BgpPeer& p) { p.connect_retry = "soon"; }},
+      {"remotePort", [](BgpPeer& p) { p.remote_port = 65536; }},
+      {"multihopTtl", [](BgpPeer& p) { p.ebgp_multihop_ttl = 256; }},
+      {"remoteAddress", [](BgpPeer& p) { p.remote_address = "router"; }},
+      {"safi", [](BgpPeer& p) { p.families = {{.afi = "AFI_IP", .safi = "SAFI_MPLS"}}; }},
+      {"afi", [](BgpPeer& p) { p.families = {{.afi = "AFI_L2VPN", .safi = ""}}; }},
+  };
+  for (const BadPeer& row : rows) {
+    const BgpPeer spoilt = peer("r", "10.0.0.254", row.spoil);
+    const auto fresh = plan({.peers = {spoilt, peer("s", "10.0.0.253")}});
+    ASSERT_EQ(fresh.peers.size(), 1U) << row.says << ": the others are served";
+    EXPECT_EQ(fresh.peers[0].object, "s");
+    ASSERT_EQ(fresh.problems.size(), 1U) << row.says;
+    EXPECT_EQ(fresh.problems[0].kind, "BgpPeer");
+    EXPECT_EQ(fresh.problems[0].name, "r");
+    EXPECT_SAYS(fresh.problems[0].text, row.says);
+    EXPECT_EQ(plan({.peers = {spoilt}}, before).peers, before.peers) << row.says;
+  }
+}
+
+TEST(BgpConfig, TheKeepaliveFollowsTheHoldTime) {
+  const auto out = plan({.peers = {peer("r", "10.0.0.254", [](BgpPeer& p) { p.hold_time = "9"; })}});
+  EXPECT_EQ(out.peers[0].hold_time_s, 9U);
+  EXPECT_EQ(out.peers[0].keepalive_interval_s, 3U);
+  const auto least = plan({.peers = {peer("r", "10.0.0.254", [](BgpPeer& p) { p.hold_time = "3"; })}});
+  EXPECT_EQ(least.peers[0].keepalive_interval_s, 1U);
+}
+
+TEST(BgpConfig, TwoPeersWithOneNeighborTheFirstByNameWins) {
+  const auto out = plan({.peers = {peer("b", "10.0.0.254"), peer("a", "10.0.0.254")}});
+  ASSERT_EQ(out.peers.size(), 1U);
+  EXPECT_EQ(out.peers[0].object, "a");
+  EXPECT_SAYS(first_problem(out), "another BgpPeer's too");
+}
+
+TEST(BgpConfig, APeerIsForItsNodesOnly) {
+  const auto selected = [](std::string rack) {
+    return peer("r", "10.0.0.254", [=](BgpPeer& p) { p.node_selector = LabelSelector{{{"rack", rack}}, {}}; });
+  };
+  const Node self = node("a", "10.0.0.1", labelled("rack", "1"));
+  EXPECT_EQ(plan({.peers = {selected("1")}, .nodes = {self}}).peers.size(), 1U);
+  EXPECT_EQ(plan({.peers = {selected("2")}, .nodes = {self}}).peers.size(), 0U);
+  EXPECT_EQ(plan({.peers = {peer("r", "10.0.0.254", deleting<BgpPeer>)}}).peers.size(), 0U);
+  EXPECT_EQ(plan({.peers = {peer("r", "10.0.0.254", labelled(keys::cni, ""))}}).peers.size(), 0U);
+}
+
+TEST(BgpConfig, FamiliesAreThoseWrittenOrTheNeighbors) {
+  const auto v6 = plan({.peers = {peer("r", "fd00::fe")}});
+  EXPECT_EQ(v6.peers[0].families[0].family, IpFamily::v6);
+  const auto both = plan({.peers = {peer("r", "10.0.0.254", [](BgpPeer& p) {
+                            p.families = {{.afi = "AFI_IP6", .safi = "", .add_path_send_max = 300}, {.afi = "AFI_IP", .safi = "", .enabled = false}};
+                          })}});
+  EXPECT_EQ(both.peers[0].families, (std::vector<BgpPeerConfig::Family>{{IpFamily::v6, true, false, 255}}));
+}
+
+TEST(BgpConfig, ThePeersGracefulRestartWinsOverTheServers) {
+  const auto global = conf([](BgpConf& c) { c.graceful_restart = GracefulRestart{.enabled = false, .restart_time_s = 60}; });
+  EXPECT_FALSE(plan({.confs = {global}, .peers = {peer("r", "10.0.0.254")}}).peers[0].graceful_restart);
+  const auto own = peer("r", "10.0.0.254", [](BgpPeer& p) { p.graceful_restart = GracefulRestart{.enabled = true, .restart_time_s = 9000}; });
+  const auto out = plan({.confs = {global}, .peers = {own}});
+  EXPECT_TRUE(out.peers[0].graceful_restart);
+  EXPECT_EQ(out.peers[0].restart_time_s, 4095U) << "12 bits, RFC 4724 §3";
+}
+
+}  // namespace
+}  // namespace berth

@@ -1,0 +1,153 @@
+#include "plan/routes.hpp"
+
+#include <gtest/gtest.h>
+
+#include "plan/testing/builders.hpp"
+
+namespace berth {
+namespace {
+
+using namespace berth::testing;
+using namespace std::chrono_literals;
+using Routes = std::set<BgpRoute>;
+
+BgpRoute route(std::string_view address, std::string_view next_hop) { return {ip(address), ip(next_hop)}; }
+
+// Two nodes and one Service that holds, shows and serves 192.0.2.1 from node a.
+Objects ordinary() {
+  const Service web = service("web", served("lan", "192.0.2.1"));
+  return {.services = {web},
+          .blocks = {block({{"192.0.2.1", held(web, "lan")}})},
+          .nodes = {node("a", "10.0.0.1"), node("b", "10.0.0.2")},
+          .slices = {slice(web, {ready_on("a")})}};
+}
+
+RoutePlan plan(const Objects& objects, RouteOptions options = {.node = "a"}, Instant now = at(0s)) {
+  RouteMemory memory;
+  return plan_routes(world(objects), memory, options, now).value();
+}
+RouteReason reason_of(const RoutePlan& plan, std::string_view address = "192.0.2.1") { return plan.verdicts.at(ip(address)).reason; }
+
+TEST(Routes, NothingIsDecidedBeforeEverySourceWasListed) {
+  const ResourceVersion version{"1"};
+  for (int missing = 0; missing < 4; ++missing) {
+    World partly;
+    if (missing != 0) partly.services.replace({}, version, true);
+    if (missing != 1) partly.blocks.replace({}, version, true);
+    if (missing != 2) partly.nodes.replace({}, version, true);
+    if (missing != 3) partly.endpoint_slices.replace({}, version, true);
+    RouteMemory memory;
+    EXPECT_FALSE(plan_routes(partly, memory, {}, at(0s)).has_value()) << missing;
+  }
+}
+
+TEST(Routes, ClusterPolicyAnnouncesEveryNodeLocalOnlyThoseWithEndpoints) {
+  Objects objects = ordinary();
+  EXPECT_EQ(plan(objects).routes, (Routes{route("192.0.2.1", "10.0.0.1"), route("192.0.2.1", "10.0.0.2")}));
+  objects.services[0].external_traffic_policy = TrafficPolicy::local;
+  EXPECT_EQ(plan(objects).routes, (Routes{route("192.0.2.1", "10.0.0.1")}));
+  EXPECT_EQ(plan(objects).verdicts.at(ip("192.0.2.1")).nodes, std::vector<std::string>{"a"});
+}
+
+TEST(Routes, ASpeakerOnEveryNodeAnnouncesItselfOnly) {
+  EXPECT_EQ(plan(ordinary(), {.node = "b", .only_self = true}).routes, (Routes{route("192.0.2.1", "10.0.0.2")}));
+}
+
+TEST(Routes, FreeingIsWithdrawnAtOnce) {
+  Objects objects = ordinary();
+  objects.blocks = {block({{"192.0.2.1", freeing(objects.services[0], "lan", "m")}})};
+  const RoutePlan out = plan(objects);
+  EXPECT_EQ(out.routes, Routes{});
+  EXPECT_EQ(reason_of(out), RouteReason::freeing);
+}
+
+TEST(Routes, QuarantineIsNotAnnounced) {
+  Objects objects = ordinary();
+  objects.blocks = {block({{"192.0.2.1", quarantined(objects.services[0], "lan")}})};
+  EXPECT_EQ(plan(objects).routes, Routes{});
+}
+
+TEST(Routes, HeldIsAnnouncedOneWriteEarlyButNotForEver) {
+  Objects objects = ordinary();
+  objects.services[0].ingress.clear();
+  const World known = world(objects);
+  RouteMemory memory;
+  const RouteOptions options{.node = "a", .publication_deadline = 1s};
+  const auto first = plan_routes(known, memory, options, at(0s)).value();
+  EXPECT_EQ(first.routes.size(), 2U);
+  EXPECT_EQ(first.wake_at, at(1s));
+  EXPECT_EQ(plan_routes(known, memory, options, at(999ms)).value().routes.size(), 2U);
+  const auto late = plan_routes(known, memory, options, at(1s)).value();
+  EXPECT_EQ(late.routes, Routes{});
+  EXPECT_EQ(reason_of(late), RouteReason::not_published);
+  EXPECT_EQ(plan_routes(world(ordinary()), memory, options, at(2s)).value().routes.size(), 2U) << "published in the end";
+  EXPECT_TRUE(memory.unpublished_since.empty());
+}
+
+TEST(Routes, EachMissingThingHasItsReason) {
+  Objects objects = ordinary();
+  objects.slices.clear();
+  EXPECT_EQ(reason_of(plan(objects)), RouteReason::no_endpoints);
+
+  objects = ordinary();
+  objects.services.clear();
+  EXPECT_EQ(reason_of(plan(objects)), RouteReason::service_unknown);
+
+  objects = ordinary();
+  objects.services[0].uid = {"re-created"};
+  EXPECT_EQ(reason_of(plan(objects)), RouteReason::service_unknown);
+
+  objects = ordinary();
+  objects.services[0].external_traffic_policy = TrafficPolicy::local;
+  objects.slices = {slice(objects.services[0], {ready_on("elsewhere")})};
+  EXPECT_EQ(reason_of(plan(objects)), RouteReason::no_local_nodes);
+
+  objects = ordinary();
+  objects.nodes.clear();
+  EXPECT_EQ(reason_of(plan(objects)), RouteReason::no_nodes);
+
+  objects = ordinary();
+  for (Node& n : objects.nodes) n.internal_ips = {ip("2001:db8::1")};
+  EXPECT_EQ(reason_of(plan(objects)), RouteReason::no_next_hop);
+
+  objects = ordinary();
+  objects.blocks[0].addresses.begin()->second.protocol = Protocol::layer2;
+  EXPECT_EQ(reason_of(plan(objects)), RouteReason::other_protocol);
+  EXPECT_EQ(plan(objects).routes, Routes{});
+}
+
+TEST(Routes, TheNextHopIsOfTheAddressesFamily) {
+  Objects objects = ordinary();
+  objects.services[0] = service("web", served("lan", "2001:db8:1::1"));
+  objects.blocks = {block({{"2001:db8:1::1", held(objects.services[0], "lan")}})};
+  objects.nodes = {node("a", "10.0.0.1", [](Node& n) { n.internal_ips.push_back(ip("fd00::1")); }), node("b", "10.0.0.2")};
+  EXPECT_EQ(plan(objects).routes, (Routes{route("2001:db8:1::1", "fd00::1")}));
+}
+
+TEST(Routes, AllNodesNotReadyKeepTheLastGoodSet) {
+  Objects objects = ordinary();
+  RouteMemory memory;
+  objects.nodes[1].ready = false;
+  EXPECT_EQ(plan_routes(world(objects), memory, {.node = "a"}, at(0s)).value().routes, (Routes{route("192.0.2.1", "10.0.0.1")}));
+  objects.nodes[0].ready = false;
+  const auto stale = plan_routes(world(objects), memory, {.node = "a"}, at(1s)).value();
+  EXPECT_EQ(stale.routes, (Routes{route("192.0.2.1", "10.0.0.1")}));
+  EXPECT_TRUE(stale.nodes.stale);
+  EXPECT_EQ(memory.last_good_nodes, (std::set<std::string>{"a"})) << "a stale answer is no good one";
+}
+
+TEST(Routes, WithARackOfOurOwnOnlyItsNodesAreNextHops) {
+  Objects objects = ordinary();
+  objects.nodes = {node("a", "10.0.0.1", labelled(keys::rack, "r1")), node("b", "10.0.0.2", labelled(keys::rack, "r1")),
+                   node("c", "10.0.0.3", labelled(keys::rack, "r2")), node("d", "10.0.0.4")};
+  BgpConf conf;
+  conf.name = "default";
+  conf.as_per_rack = {{"r1", 65001}, {"r2", 65002}};
+  objects.confs = {conf};
+  EXPECT_EQ(plan(objects).routes, (Routes{route("192.0.2.1", "10.0.0.1"), route("192.0.2.1", "10.0.0.2")}));
+  EXPECT_EQ(plan(objects, {.node = "c"}).routes, (Routes{route("192.0.2.1", "10.0.0.3")}));
+  EXPECT_EQ(plan(objects, {.node = "d"}).routes.size(), 4U);
+}
+
+}  // namespace
+}  // namespace berth

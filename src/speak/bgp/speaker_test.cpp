@@ -1,0 +1,283 @@
+#include "speak/bgp/speaker.hpp"
+
+#include <gtest/gtest.h>
+
+#include "base/task_group.hpp"
+#include "base/testing/sim_timers.hpp"
+#include "plan/testing/builders.hpp"
+
+namespace berth {
+namespace {
+
+using namespace berth::testing;
+using namespace std::chrono_literals;
+
+class FixedRng final : public Rng {
+ public:
+  std::uint64_t next() override { return 0; }
+};
+
+// Remembers what it was asked for, and fails as long as it is told to.
+class FakeEngine final : public BgpEngine {
+ public:
+  explicit FakeEngine(Timers& timers) : timers_(timers) {}
+  asio::awaitable<void> run(std::function<void()>) override { co_return; }
+  asio::awaitable<Result<>> apply(std::shared_ptr<const BgpDesired> desired) override {
+    applied.push_back(*desired);
+    applied_at.push_back(timers_.now());
+    if (takes > Duration{}) co_await timers_.sleep_for(takes);
+    if (failures > 0) {
+      --failures;
+      co_return fail(ErrorCode::unavailable, "the engine is starting");
+    }
+    co_return Result<>{};
+  }
+  asio::awaitable<Result<std::vector<BgpPeerStatus>>> peers() override {
+    ++peers_read;
+    BgpPeerStatus status;
+    status.neighbor_address = "10.0.0.254";
+    co_return std::vector{status};
+  }
+  [[nodiscard]] std::set<BgpRoute> routes() const override { return applied.empty() ? std::set<BgpRoute>{} : applied.back().routes; }
+  [[nodiscard]] bool running() const override { return true; }
+  [[nodiscard]] BgpEngineCounters counters() const override { return {}; }
+  asio::awaitable<Result<>> stop(BgpStop how) override {
+    stopped = how;
+    stopped_at = timers_.now();
+    co_return Result<>{};
+  }
+
+  std::vector<BgpDesired> applied;
+  std::vector<Instant> applied_at;
+  int failures = 0;
+  int peers_read = 0;
+  Duration takes{};
+  std::optional<BgpStop> stopped;
+  Instant stopped_at;
+
+ private:
+  Timers& timers_;
+};
+
+BgpConf conf() {
+  BgpConf out;
+  out.name = "default";
+  out.as = 65000;
+  return out;
+}
+BgpPeer peer() {
+  BgpPeer out;
+  out.name = "router";
+  out.has_conf = true;
+  out.neighbor_address = "10.0.0.254";
+  out.peer_as = 65100;
+  return out;
+}
+Objects ordinary() {
+  const Service web = service("web", served("lan", "192.0.2.1"));
+  return {.services = {web},
+          .blocks = {block({{"192.0.2.1", held(web, "lan")}})},
+          .nodes = {node("a", "10.0.0.1")},
+          .slices = {slice(web, {ready_on("a")})},
+          .confs = {conf()},
+          .peers = {peer()}};
+}
+
+class Speaker : public ::testing::Test {
+ protected:
+  void start() {
+    tasks_.spawn("speaker", speaker_.run());
+    timers_.run_for(1ms);
+  }
+  void change(Objects objects) {
+    world_ = world(std::move(objects));
+    speaker_.look_again();
+    timers_.run_for(1ms);
+  }
+  void stop(BgpStop how, Duration notice) {
+    tasks_.cancel();
+    timers_.run_for(0s);
+    ends_.spawn("stop", speaker_.stop(how, notice));
+    timers_.run_for(1min);
+    EXPECT_EQ(ends_.size(), 0U);
+  }
+
+  asio::io_context io_{1};
+  SimTimers timers_{io_};
+  FixedRng rng_;
+  World world_;
+  FakeEngine engine_{timers_};
+  BgpSpeaker speaker_{io_.get_executor(), timers_, rng_, world_, engine_, {.node = "a"}};
+  TaskGroup tasks_{io_.get_executor()};
+  TaskGroup ends_{io_.get_executor()};
+};
+
+TEST_F(Speaker, NothingIsAppliedBeforeEverySourceWasListed) {
+  const ResourceVersion version{"1"};
+  const Objects all = ordinary();
+  start();
+  const auto then = [&](auto list) {
+    EXPECT_EQ(engine_.applied.size(), 0U);
+    list();
+    speaker_.look_again();
+    timers_.run_for(30s);
+  };
+  then([&] { world_.nodes.replace(all.nodes, version, true); });
+  then([&] { world_.services.replace(all.services, version, true); });
+  then([&] { world_.blocks.replace(all.blocks, version, true); });
+  then([&] { world_.endpoint_slices.replace(all.slices, version, true); });
+  then([&] { world_.bgp_confs.replace(all.confs, version, true); });
+  then([&] { world_.bgp_peers.replace(all.peers, version, true); });
+  ASSERT_EQ(engine_.applied.size(), 1U);
+  EXPECT_EQ(engine_.applied[0].routes.size(), 1U);
+  EXPECT_EQ(engine_.applied[0].peers.size(), 1U);
+  EXPECT_TRUE(speaker_.applied());
+}
+
+TEST_F(Speaker, WhatDidNotChangeIsNotAppliedAgain) {
+  world_ = world(ordinary());
+  start();
+  for (int i = 0; i < 5; ++i) {
+    speaker_.look_again();
+    timers_.run_for(1s);
+  }
+  EXPECT_EQ(engine_.applied.size(), 1U);
+}
+
+TEST_F(Speaker, AChangeIsAppliedAtOnce) {
+  world_ = world(ordinary());
+  start();
+  Objects objects = ordinary();
+  objects.blocks = {block({{"192.0.2.1", freeing(objects.services[0], "lan", "m")}})};
+  change(objects);
+  ASSERT_EQ(engine_.applied.size(), 2U);
+  EXPECT_TRUE(engine_.applied[1].routes.empty());
+  EXPECT_EQ(engine_.applied[1].peers.size(), 1U) << "the session stays";
+}
+
+TEST_F(Speaker, AFailureIsTriedAgainWithBackOffAndForgottenAfterSuccess) {
+  world_ = world(ordinary());
+  engine_.failures = 4;
+  start();
+  EXPECT_FALSE(speaker_.applied());
+  EXPECT_EQ(speaker_.last_error(), "the engine is starting");
+  timers_.run_for(10s);
+  ASSERT_EQ(engine_.applied.size(), 5U);
+  EXPECT_TRUE(speaker_.applied());
+  EXPECT_EQ(speaker_.last_error(), "");
+  EXPECT_EQ(speaker_.counters().failures, 4U);
+  Duration before{};
+  for (std::size_t i = 1; i < engine_.applied_at.size(); ++i) {
+    const Duration wait = engine_.applied_at[i] - engine_.applied_at[i - 1];
+    EXPECT_GT(wait, before) << i;
+    before = wait;
+  }
+}
+
+TEST_F(Speaker, AnEngineThatLostItsStateIsFilledAgainWithoutWaiting) {
+  world_ = world(ordinary());
+  start();
+  speaker_.engine_changed();
+  timers_.run_for(1ms);
+  ASSERT_EQ(engine_.applied.size(), 2U);
+  EXPECT_EQ(engine_.applied[0], engine_.applied[1]);
+}
+
+TEST_F(Speaker, AChangeDuringAnApplyIsNotLost) {
+  world_ = world(ordinary());
+  engine_.takes = 100ms;
+  start();
+  Objects objects = ordinary();
+  objects.slices.clear();
+  change(objects);
+  EXPECT_EQ(engine_.applied.size(), 1U) << "one at a time";
+  timers_.run_for(1s);
+  ASSERT_EQ(engine_.applied.size(), 2U);
+  EXPECT_TRUE(engine_.applied[1].routes.empty());
+}
+
+TEST_F(Speaker, AnEngineChangeDuringAnApplyIsNotLost) {
+  world_ = world(ordinary());
+  engine_.takes = 100ms;
+  start();
+  speaker_.engine_changed();
+  timers_.run_for(1s);
+  EXPECT_EQ(engine_.applied.size(), 2U);
+}
+
+TEST_F(Speaker, AnUnpublishedRouteIsWithdrawnWhenItsTimeIsOver) {
+  Objects objects = ordinary();
+  objects.services[0].ingress.clear();
+  world_ = world(objects);
+  start();
+  EXPECT_EQ(engine_.applied.back().routes.size(), 1U);
+  timers_.run_for(2s);
+  EXPECT_TRUE(engine_.applied.back().routes.empty());
+}
+
+TEST_F(Speaker, WithoutAConfNothingIsSpoken) {
+  Objects objects = ordinary();
+  objects.confs.clear();
+  world_ = world(objects);
+  start();
+  ASSERT_LE(engine_.applied.size(), 1U);
+  EXPECT_FALSE(speaker_.desired().global);
+  EXPECT_TRUE(speaker_.desired().routes.empty());
+  EXPECT_EQ(engine_.peers_read, 0);
+}
+
+TEST_F(Speaker, ABadEditIsReportedAndTheSessionStays) {
+  world_ = world(ordinary());
+  start();
+  Objects objects = ordinary();
+  objects.peers[0].hold_time = "1";
+  change(objects);
+  EXPECT_EQ(engine_.applied.size(), 1U);
+  EXPECT_EQ(speaker_.problems().size(), 1U);
+}
+
+TEST_F(Speaker, SessionsAreReadNowAndThenAndWhenTheEngineSaysSo) {
+  world_ = world(ordinary());
+  start();
+  EXPECT_EQ(engine_.peers_read, 1);
+  EXPECT_EQ(speaker_.sessions().size(), 1U);
+  timers_.run_for(25s);
+  EXPECT_EQ(engine_.peers_read, 3);
+  speaker_.engine_changed();
+  timers_.run_for(1ms);
+  EXPECT_EQ(engine_.peers_read, 4);
+}
+
+TEST_F(Speaker, ADrainTellsRoutersFirstAndWaits) {
+  world_ = world(ordinary());
+  start();
+  const Instant begun = timers_.now();
+  stop(BgpStop::drain, 5s);
+  ASSERT_EQ(engine_.applied.size(), 2U);
+  EXPECT_TRUE(engine_.applied[1].graceful_shutdown);
+  EXPECT_EQ(engine_.applied[1].routes, engine_.applied[0].routes) << "marked, not yet withdrawn";
+  EXPECT_EQ(engine_.stopped, BgpStop::drain);
+  EXPECT_EQ(engine_.stopped_at - begun, 5s);
+}
+
+TEST_F(Speaker, ARestartChangesNothingForTheRouters) {
+  world_ = world(ordinary());
+  start();
+  const Instant begun = timers_.now();
+  stop(BgpStop::restart, 5s);
+  EXPECT_EQ(engine_.applied.size(), 1U);
+  EXPECT_EQ(engine_.stopped, BgpStop::restart);
+  EXPECT_EQ(engine_.stopped_at, begun);
+}
+
+TEST_F(Speaker, ADrainWithoutAnEngineDoesNotWait) {
+  world_ = world(ordinary());
+  start();
+  engine_.failures = 1;
+  const Instant begun = timers_.now();
+  stop(BgpStop::drain, 5s);
+  EXPECT_EQ(engine_.stopped_at, begun);
+}
+
+}  // namespace
+}  // namespace berth

@@ -1,0 +1,602 @@
+// What the BGP engine promises, shown with a real gobgpd on each side: the one that the engine runs, and
+// others that play routers on loopback addresses.
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <functional>
+#include <optional>
+
+#include <arpa/inet.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <gtest/gtest.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include "base/log.hpp"
+#include "base/task_group.hpp"
+#include "gobgp/client.hpp"
+#include "gobgp/engine.hpp"
+#include "gobgp/translate.hpp"
+#include "os/child_process.hpp"
+#include "os/files.hpp"
+#include "os/system_clock.hpp"
+
+namespace berth {
+namespace {
+
+using namespace std::chrono_literals;
+using gobgp::Client;
+
+constexpr std::uint32_t our_as = 64512;
+constexpr std::uint32_t router_as = 65000;
+
+std::string gobgpd() {
+  const char* named = std::getenv("BERTH_GOBGPD");
+  return named != nullptr ? named : BERTH_GOBGPD_DEFAULT;
+}
+
+// A port that is free on all loopback addresses now.
+std::uint16_t free_port() {
+  const int probe = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  socklen_t size = sizeof address;
+  if (probe < 0 || ::bind(probe, reinterpret_cast<const sockaddr*>(&address), size) != 0 ||
+      ::getsockname(probe, reinterpret_cast<sockaddr*>(&address), &size) != 0)
+    std::abort();
+  ::close(probe);
+  return ntohs(address.sin_port);
+}
+
+BgpRoute route(std::uint32_t number, std::uint32_t next_hop = 1) {
+  return {IpAddress::v4(0xCB007100U + number), IpAddress::v4(0x0A000000U + next_hop)};  // 203.0.113.0/24 via 10.0.0.0/24
+}
+
+// A router: accepts from 127.0.0.1, keeps routes over a restart, receives several paths for one prefix.
+class Router {
+ public:
+  Router(const asio::any_io_executor& executor, Timers& timers, const std::string& folder, std::string address)
+      : timers_(timers), address_(std::move(address)), port_(free_port()), socket_(folder + "/" + address_ + ".sock") {
+    auto child = ChildProcess::start(executor,
+                                     {.arguments = {gobgpd(), "--api-hosts", "unix://" + socket_, "--pprof-disable", "--metrics-path="},
+                                      .environment = {},
+                                      .on_line = [](std::string_view) {}});
+    if (!child) throw std::runtime_error{child.error().text};
+    child_ = std::move(*child);
+    client_ = std::make_unique<Client>(executor, socket_);
+  }
+
+  asio::awaitable<void> start() {
+    while (!co_await client_->get_bgp()) co_await timers_.sleep_for(10ms);
+    const BgpGlobal global{.as = router_as, .router_id = address_, .listen_port = port_, .listen_addresses = {address_}, .use_multiple_paths = false};
+    must(co_await client_->start_bgp(gobgp::to_api(global).value()));
+    BgpPeerConfig peer;
+    peer.neighbor = *IpAddress::parse("127.0.0.1");
+    peer.peer_as = our_as;
+    peer.passive = true;
+    peer.hold_time_s = 9;
+    peer.keepalive_interval_s = 3;
+    peer.restart_time_s = 30;
+    peer.families = {{IpFamily::v4, true, true, 0}, {IpFamily::v6, true, true, 0}};
+    must(co_await client_->add_peer(gobgp::to_api(peer, global, false)));
+  }
+
+  // How our side has to be configured for it.
+  [[nodiscard]] BgpPeerConfig peer() const {
+    BgpPeerConfig out;
+    out.object = "router-" + address_;
+    out.neighbor = *IpAddress::parse(address_);
+    out.peer_as = router_as;
+    out.remote_port = port_;
+    out.hold_time_s = 9;
+    out.keepalive_interval_s = 3;
+    out.connect_retry_s = 1;
+    out.families = {{IpFamily::v4, true, false, 10}, {IpFamily::v6, true, false, 10}};
+    return out;
+  }
+
+  asio::awaitable<void> set_password(std::string password) {
+    api::Peer peer = (co_await client_->list_peers()).value().front();
+    peer.mutable_conf()->set_auth_password(std::move(password));
+    must(co_await client_->update_peer(std::move(peer)));
+  }
+
+  asio::awaitable<std::set<BgpRoute>> routes() {
+    std::set<BgpRoute> out;
+    marked_ = 0;
+    for (const IpFamily family : {IpFamily::v4, IpFamily::v6}) {
+      const auto paths = co_await client_->list_paths(gobgp::family_of(family));
+      if (!paths) continue;
+      for (const api::Path& path : *paths)
+        if (const auto read = gobgp::path_from_api(path)) {
+          out.insert(read->route);
+          marked_ += read->path.graceful_shutdown ? 1 : 0;
+        }
+    }
+    co_return out;
+  }
+
+  asio::awaitable<BgpPeerStatus> session() {
+    const auto peers = co_await client_->list_peers();
+    if (!peers || peers->empty()) co_return BgpPeerStatus{};
+    co_return gobgp::status_from_api(peers->front());
+  }
+
+  [[nodiscard]] int marked() const { return marked_; }  // of the routes last read
+  Client& client() { return *client_; }
+
+ private:
+  static void must(const Result<>& result) {
+    if (!result) throw std::runtime_error{result.error().text};
+  }
+
+  Timers& timers_;
+  std::string address_;
+  std::uint16_t port_;
+  std::string socket_;
+  std::unique_ptr<ChildProcess> child_;
+  std::unique_ptr<Client> client_;
+  int marked_ = 0;
+};
+
+class BgpConformance : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (::access(gobgpd().c_str(), X_OK) != 0) GTEST_SKIP() << "no gobgpd at " << gobgpd() << ": set BERTH_GOBGPD to a gobgpd 4.x";
+    std::string name = "/tmp/berth-bgp-XXXXXX";
+    folder_ = ::mkdtemp(name.data());
+    if (std::getenv("BERTH_TEST_LOG") != nullptr)
+      log::set_sink([](log::Level, std::string_view event, log::Fields fields) {
+        std::string line{event};
+        for (const auto& field : fields) line += fmt::format(" {}={}", field.key, field.value);
+        std::fprintf(stderr, "%s\n", line.c_str());
+      });
+    desired_.global = BgpGlobal{.as = our_as, .router_id = "10.0.0.1", .listen_port = -1, .listen_addresses = {}, .use_multiple_paths = false};
+  }
+
+  void TearDown() override {
+    if (tasks_) {
+      tasks_->cancel();
+      io_.restart();
+      for (int i = 0; i < 300 && tasks_->size() > 0; ++i) io_.run_for(10ms);
+      EXPECT_EQ(tasks_->size(), 0U) << "the engine's tasks do not end when cancelled";
+    }
+    tasks_.reset();
+    engine_.reset();
+    routers_.clear();
+    if (!folder_.empty()) std::filesystem::remove_all(folder_);
+  }
+
+  void make_engine(Duration read_back_interval = 60s) {
+    engine_ = make_gobgp_engine(io_.get_executor(), *timers_, *rng_,
+                                {.program = gobgpd(), .run_directory = folder_ + "/engine", .read_back_interval = read_back_interval});
+    tasks_ = std::make_unique<TaskGroup>(io_.get_executor());
+    tasks_->spawn("engine", engine_->run([this] { ++changes_; }));
+  }
+
+  Router& add_router(const std::string& address) {
+    routers_.push_back(std::make_unique<Router>(io_.get_executor(), *timers_, folder_, address));
+    return *routers_.back();
+  }
+
+  // Runs a test body; it fails rather than hangs.
+  void play(std::function<asio::awaitable<void>()> body) {
+    bool done = false;
+    asio::co_spawn(io_, body(), [&](const std::exception_ptr& error) {
+      done = true;
+      io_.stop();
+      if (error) std::rethrow_exception(error);
+    });
+    io_.run_for(60s);
+    EXPECT_TRUE(done) << "the test did not end in time";
+  }
+
+  asio::awaitable<bool> until(std::function<asio::awaitable<bool>()> condition, Duration patience = 20s) {
+    const Instant give_up = timers_->now() + patience;
+    while (timers_->now() < give_up) {
+      if (co_await condition()) co_return true;
+      co_await timers_->sleep_for(10ms);
+    }
+    co_return false;
+  }
+
+  asio::awaitable<bool> has(Router& router, std::set<BgpRoute> routes, Duration patience = 20s) {
+    return until([&router, routes]() -> asio::awaitable<bool> { co_return (co_await router.routes()) == routes; }, patience);
+  }
+
+  asio::awaitable<Result<>> apply() { return engine_->apply(std::make_shared<const BgpDesired>(desired_)); }
+
+  asio::awaitable<void> begin(std::vector<Router*> routers) {
+    for (Router* router : routers) {
+      co_await router->start();
+      desired_.peers.push_back(router->peer());
+    }
+    EXPECT_TRUE(co_await until([this]() -> asio::awaitable<bool> { co_return engine_->running(); }));
+    const auto applied = co_await apply();
+    EXPECT_TRUE(applied) << applied.error().text;
+  }
+
+  // The pid of the gobgpd that the engine runs.
+  pid_t engine_pid() {
+    for (const auto& entry : std::filesystem::directory_iterator{"/proc"}) {
+      const std::string name = entry.path().filename();
+      if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+      const auto arguments = read_file(entry.path() / "cmdline", 1 << 20);
+      if (arguments && arguments->find(folder_ + "/engine/gobgpd.sock") != std::string::npos)
+        return std::stoi(name);
+    }
+    return -1;
+  }
+
+  asio::io_context io_{1};
+  std::unique_ptr<Timers> timers_ = make_system_timers(io_.get_executor());
+  std::unique_ptr<Rng> rng_ = make_system_rng();
+  std::string folder_;
+  std::vector<std::unique_ptr<Router>> routers_;
+  std::unique_ptr<BgpEngine> engine_;
+  std::unique_ptr<TaskGroup> tasks_;
+  BgpDesired desired_;
+  int changes_ = 0;
+};
+
+TEST_F(BgpConformance, RoutesArriveAndLeaveWithEachNextHop) {
+  make_engine();
+  Router& router = add_router("127.0.0.2");
+  play([&]() -> asio::awaitable<void> {
+    const BgpRoute six{*IpAddress::parse("2001:db8::1"), *IpAddress::parse("2001:db8:1::1")};
+    desired_.routes = {route(1, 1), route(1, 2), route(2, 1), six};
+    co_await begin({&router});
+    EXPECT_TRUE(co_await has(router, desired_.routes));
+    EXPECT_EQ(engine_->routes(), desired_.routes);
+
+    desired_.routes = {route(1, 2), route(1, 3), route(3, 1)};
+    EXPECT_TRUE(co_await apply());
+    EXPECT_TRUE(co_await has(router, desired_.routes));
+    EXPECT_EQ(engine_->routes(), desired_.routes);
+
+    const auto peers = co_await engine_->peers();
+    EXPECT_TRUE(peers && peers->size() == 1);
+    if (!peers || peers->empty()) co_return;
+    EXPECT_EQ(peers->front().session_state, SessionState::established);
+    EXPECT_TRUE(peers->front().add_path_send);
+    EXPECT_TRUE(peers->front().graceful_restart);
+    EXPECT_FALSE(peers->front().uptime.empty());
+    EXPECT_GT(changes_, 1);
+    EXPECT_EQ(engine_->counters().errors, 0U);
+  });
+}
+
+TEST_F(BgpConformance, ApplyingTheSameAgainSendsNothing) {
+  make_engine();
+  Router& router = add_router("127.0.0.2");
+  play([&]() -> asio::awaitable<void> {
+    desired_.routes = {route(1)};
+    co_await begin({&router});
+    EXPECT_TRUE(co_await has(router, desired_.routes));
+    const BgpEngineCounters before = engine_->counters();
+    EXPECT_TRUE(co_await apply());
+    EXPECT_EQ(engine_->counters().paths_added, before.paths_added);
+    EXPECT_EQ(engine_->counters().peers_changed, before.peers_changed);
+  });
+}
+
+TEST_F(BgpConformance, AnEditOfOnePeerTouchesOnlyItsSession) {
+  make_engine();
+  Router& first = add_router("127.0.0.2");
+  Router& second = add_router("127.0.0.3");
+  play([&]() -> asio::awaitable<void> {
+    desired_.routes = {route(1)};
+    co_await begin({&first, &second});
+    EXPECT_TRUE(co_await has(first, desired_.routes));
+    EXPECT_TRUE(co_await has(second, desired_.routes));
+    const std::uint64_t opens = (co_await first.session()).received.open;
+    const std::uint64_t second_opens = (co_await second.session()).received.open;
+
+    desired_.peers[0].description = "a name only";
+    desired_.peers[1].restart_time_s = 60;
+    EXPECT_TRUE(co_await apply());
+    EXPECT_EQ(engine_->counters().peers_changed, 3U);
+    EXPECT_TRUE(co_await until([&]() -> asio::awaitable<bool> {
+      const BgpPeerStatus status = co_await second.session();
+      co_return status.session_state == SessionState::established && status.received.open > second_opens;
+    }));
+    EXPECT_TRUE(co_await has(second, desired_.routes));
+    const BgpPeerStatus untouched = co_await first.session();
+    EXPECT_EQ(untouched.received.open, opens);
+    EXPECT_EQ(untouched.session_state, SessionState::established);
+
+    desired_.peers.pop_back();
+    EXPECT_TRUE(co_await apply());
+    EXPECT_TRUE(co_await has(second, {}));
+    EXPECT_TRUE(co_await has(first, desired_.routes));
+  });
+}
+
+TEST_F(BgpConformance, AKilledEngineLosesNoRouteAtTheRouter) {
+  make_engine();
+  Router& router = add_router("127.0.0.2");
+  play([&]() -> asio::awaitable<void> {
+    for (std::uint32_t i = 1; i <= 200; ++i) desired_.routes.insert(route(i));
+    co_await begin({&router});
+    EXPECT_TRUE(co_await has(router, desired_.routes));
+    const std::uint64_t opens = (co_await router.session()).received.open;
+
+    EXPECT_EQ(::kill(engine_pid(), SIGKILL), 0);
+    EXPECT_TRUE(co_await until([&]() -> asio::awaitable<bool> { co_return engine_->counters().starts == 2 && engine_->running(); }));
+    EXPECT_TRUE(engine_->routes().empty());
+    EXPECT_TRUE(co_await apply());
+    bool back = false;
+    std::size_t least = desired_.routes.size();
+    const Instant settled_by = timers_->now() + 20s;
+    std::optional<Instant> up_at;
+    while (timers_->now() < settled_by && (!up_at || timers_->now() < *up_at + 2s)) {
+      least = std::min(least, (co_await router.routes()).size());
+      const BgpPeerStatus status = co_await router.session();
+      back = status.session_state == SessionState::established && status.received.open > opens;
+      if (back && !up_at) up_at = timers_->now();
+      co_await timers_->sleep_for(5ms);
+    }
+    EXPECT_TRUE(back);
+    EXPECT_EQ(least, desired_.routes.size());
+    EXPECT_EQ((co_await router.session()).received.withdraw_prefix, 0U);
+    EXPECT_EQ(engine_->counters().drift_repaired, 0U);
+  });
+}
+
+TEST_F(BgpConformance, AnotherRouterIdIsAPlannedRestartThatLosesNoRoute) {
+  make_engine();
+  Router& router = add_router("127.0.0.2");
+  play([&]() -> asio::awaitable<void> {
+    for (std::uint32_t i = 1; i <= 50; ++i) desired_.routes.insert(route(i));
+    co_await begin({&router});
+    EXPECT_TRUE(co_await has(router, desired_.routes));
+    desired_.global->router_id = "10.0.0.9";
+    const auto applied = co_await apply();
+    EXPECT_TRUE(applied) << applied.error().text;
+    std::size_t least = desired_.routes.size();
+    EXPECT_TRUE(co_await until([&]() -> asio::awaitable<bool> {
+      least = std::min(least, (co_await router.routes()).size());
+      const BgpPeerStatus status = co_await router.session();
+      co_return status.session_state == SessionState::established && status.router_id == "10.0.0.9";
+    }));
+    EXPECT_EQ(least, desired_.routes.size());
+    EXPECT_EQ(engine_->counters().starts, 2U);
+  });
+}
+
+TEST_F(BgpConformance, StopToRestartKeepsRoutesAtTheRouter) {
+  make_engine();
+  Router& router = add_router("127.0.0.2");
+  play([&]() -> asio::awaitable<void> {
+    desired_.routes = {route(1), route(2)};
+    co_await begin({&router});
+    EXPECT_TRUE(co_await has(router, desired_.routes));
+    const auto stopped = co_await engine_->stop(BgpStop::restart);
+    EXPECT_TRUE(stopped) << stopped.error().text;
+    EXPECT_TRUE(co_await until([&]() -> asio::awaitable<bool> {
+      co_return (co_await router.session()).session_state != SessionState::established;
+    }));
+    EXPECT_EQ(engine_pid(), -1);
+    co_await timers_->sleep_for(1s);
+    EXPECT_EQ(co_await router.routes(), desired_.routes);
+  });
+}
+
+TEST_F(BgpConformance, DrainMarksThenWithdrawsBeforeTheSessionEnds) {
+  make_engine();
+  Router& router = add_router("127.0.0.2");
+  play([&]() -> asio::awaitable<void> {
+    desired_.routes = {route(1), route(2)};
+    co_await begin({&router});
+    EXPECT_TRUE(co_await has(router, desired_.routes));
+    desired_.graceful_shutdown = true;
+    EXPECT_TRUE(co_await apply());
+    EXPECT_TRUE(co_await until([&]() -> asio::awaitable<bool> { co_return (co_await router.routes()).size() == 2 && router.marked() == 2; }));
+    const auto stopped = co_await engine_->stop(BgpStop::drain);
+    EXPECT_TRUE(stopped) << stopped.error().text;
+    EXPECT_TRUE(co_await has(router, {}, 1s));
+    EXPECT_EQ((co_await router.session()).received.withdraw_prefix, 2U);
+    EXPECT_EQ(engine_pid(), -1);
+  });
+}
+
+TEST_F(BgpConformance, ReadBackRepairsWhatSomebodyElseChanged) {
+  make_engine(500ms);
+  Router& router = add_router("127.0.0.2");
+  play([&]() -> asio::awaitable<void> {
+    desired_.routes = {route(1), route(2)};
+    co_await begin({&router});
+    EXPECT_TRUE(co_await has(router, desired_.routes));
+    EXPECT_EQ(engine_->counters().drift_repaired, 0U);
+    Client behind{io_.get_executor(), folder_ + "/engine/gobgpd.sock"};
+    EXPECT_TRUE(co_await behind.change_paths({gobgp::withdrawal(route(1), 1), gobgp::to_api(route(9), 7, false)}));
+    EXPECT_TRUE(co_await has(router, {route(2), route(9)}, 450ms));
+    EXPECT_TRUE(co_await has(router, desired_.routes, 3s));
+    EXPECT_EQ(engine_->counters().drift_repaired, 2U);
+  });
+}
+
+TEST_F(BgpConformance, NothingComesInFromARouter) {
+  make_engine();
+  Router& router = add_router("127.0.0.2");
+  play([&]() -> asio::awaitable<void> {
+    desired_.routes = {route(1)};
+    co_await begin({&router});
+    EXPECT_TRUE(co_await router.client().change_paths({gobgp::to_api(route(77), 1, false)}));
+    EXPECT_TRUE(co_await has(router, {route(1), route(77)}));
+    co_await timers_->sleep_for(300ms);
+    Client behind{io_.get_executor(), folder_ + "/engine/gobgpd.sock"};
+    const auto paths = co_await behind.list_paths(gobgp::family_of(IpFamily::v4));
+    EXPECT_TRUE(paths && paths->size() == 1);
+  });
+}
+
+TEST_F(BgpConformance, ALiveEngineIsAdoptedAndOnlyDifferencesAreSent) {
+  make_engine();
+  Router& router = add_router("127.0.0.2");
+  play([&]() -> asio::awaitable<void> {
+    desired_.routes = {route(1), route(2)};
+    co_await begin({&router});
+    EXPECT_TRUE(co_await has(router, desired_.routes));
+    const std::uint64_t opens = (co_await router.session()).received.open;
+
+    const auto second = make_gobgp_engine(io_.get_executor(), *timers_, *rng_, {.program = gobgpd(), .run_directory = folder_ + "/engine"});
+    TaskGroup tasks{io_.get_executor()};
+    tasks.spawn("second", second->run([] {}));
+    EXPECT_TRUE(co_await until([&]() -> asio::awaitable<bool> { co_return second->running(); }));
+    desired_.routes = {route(2), route(3)};
+    EXPECT_TRUE(co_await second->apply(std::make_shared<const BgpDesired>(desired_)));
+    const BgpEngineCounters counters = second->counters();
+    EXPECT_EQ(counters.starts, 0U);
+    EXPECT_EQ(counters.peers_changed, 0U);
+    EXPECT_EQ(counters.paths_added, 1U);
+    EXPECT_EQ(counters.paths_withdrawn, 1U);
+    EXPECT_TRUE(co_await has(router, desired_.routes));
+    EXPECT_EQ((co_await router.session()).received.open, opens);
+    tasks.cancel();
+    co_await tasks.join();
+  });
+}
+
+TEST_F(BgpConformance, NoConfigurationEndsSessionsAndRoutes) {
+  make_engine();
+  Router& router = add_router("127.0.0.2");
+  play([&]() -> asio::awaitable<void> {
+    desired_.routes = {route(1)};
+    co_await begin({&router});
+    EXPECT_TRUE(co_await has(router, desired_.routes));
+    desired_ = {};
+    const auto applied = co_await apply();
+    EXPECT_TRUE(applied) << applied.error().text;
+    EXPECT_TRUE(co_await has(router, {}));
+    EXPECT_TRUE(engine_->routes().empty());
+    const auto peers = co_await engine_->peers();
+    EXPECT_TRUE(peers && peers->empty());
+  });
+}
+
+TEST_F(BgpConformance, AHungEngineIsReplaced) {
+  make_engine();
+  Router& router = add_router("127.0.0.2");
+  play([&]() -> asio::awaitable<void> {
+    desired_.routes = {route(1)};
+    co_await begin({&router});
+    EXPECT_TRUE(co_await has(router, desired_.routes));
+    EXPECT_EQ(::kill(engine_pid(), SIGSTOP), 0);
+    EXPECT_TRUE(co_await until([&]() -> asio::awaitable<bool> { co_return engine_->counters().starts == 2 && engine_->running(); }, 30s));
+    EXPECT_TRUE(co_await apply());
+    EXPECT_TRUE(co_await has(router, desired_.routes));
+  });
+}
+
+TEST_F(BgpConformance, AnotherPasswordEndsTheSessionUntilTheRouterHasIt) {
+  make_engine();
+  Router& router = add_router("127.0.0.2");
+  play([&]() -> asio::awaitable<void> {
+    desired_.routes = {route(1)};
+    co_await begin({&router});
+    EXPECT_TRUE(co_await has(router, desired_.routes));
+    const std::uint64_t opens = (co_await router.session()).received.open;
+    desired_.peers[0].auth_password = "correct horse";
+    EXPECT_TRUE(co_await apply());
+    EXPECT_TRUE(co_await has(router, {}));
+    co_await router.set_password("correct horse");
+    EXPECT_TRUE(co_await has(router, desired_.routes));
+    EXPECT_GT((co_await router.session()).received.open, 0U);
+    EXPECT_EQ(opens, 1U);
+    const auto peers = co_await engine_->peers();
+    EXPECT_TRUE(peers && peers->size() == 1);
+  });
+}
+
+TEST_F(BgpConformance, APeerThatIsRefusedIsToldAndTheRestIsDone) {
+  make_engine();
+  Router& router = add_router("127.0.0.2");
+  play([&]() -> asio::awaitable<void> {
+    co_await begin({&router});
+    desired_.routes = {route(1)};
+    BgpPeerConfig refused;
+    refused.neighbor = *IpAddress::parse("127.0.0.9");
+    refused.peer_as = our_as;
+    refused.remove_private_as = "ALL";  // not for iBGP
+    desired_.peers.push_back(refused);
+    const auto applied = co_await apply();
+    EXPECT_FALSE(applied);
+    if (!applied) EXPECT_NE(applied.error().text.find("add peer 127.0.0.9"), std::string::npos) << applied.error().text;
+    EXPECT_TRUE(co_await has(router, desired_.routes));
+    desired_.peers.pop_back();
+    EXPECT_TRUE(co_await apply());
+  });
+}
+
+TEST_F(BgpConformance, AMissingProgramIsAnErrorThatNamesIt) {
+  engine_ = make_gobgp_engine(io_.get_executor(), *timers_, *rng_, {.program = "/no/such/gobgpd", .run_directory = folder_ + "/engine"});
+  tasks_ = std::make_unique<TaskGroup>(io_.get_executor());
+  tasks_->spawn("engine", engine_->run([] {}));
+  play([&]() -> asio::awaitable<void> {
+    co_await timers_->sleep_for(50ms);
+    const auto applied = co_await apply();
+    EXPECT_FALSE(applied);
+    if (applied) co_return;
+    EXPECT_EQ(applied.error().code, ErrorCode::unavailable);
+    EXPECT_NE(applied.error().text.find("/no/such/gobgpd"), std::string::npos) << applied.error().text;
+  });
+}
+
+TEST_F(BgpConformance, ItEndsWellWithCallsUnderWay) {
+  make_engine();
+  for (std::uint32_t i = 1; i <= 5'000; ++i) desired_.routes.insert(route(1, i));
+  play([&]() -> asio::awaitable<void> {
+    co_await begin({});
+    tasks_->spawn("apply", [](BgpEngine& engine, BgpDesired desired) -> asio::awaitable<void> {
+      for (;;) {
+        desired.graceful_shutdown = !desired.graceful_shutdown;
+        (void)co_await engine.apply(std::make_shared<const BgpDesired>(desired));
+      }
+    }(*engine_, desired_));
+    co_await timers_->sleep_for(100ms);
+  });
+  const std::uint64_t added = engine_->counters().paths_added;
+  EXPECT_GT(added, 0U);
+  tasks_.reset();  // without a turn of the loop: gRPC's threads are still at it
+  engine_.reset();
+}
+
+// Not a promise but a figure: one route more, and many.
+TEST_F(BgpConformance, TenThousandRoutesAndThenOneByOne) {
+  make_engine();
+  Router& router = add_router("127.0.0.2");
+  play([&]() -> asio::awaitable<void> {
+    Instant begun = timers_->now();
+    EXPECT_TRUE(co_await until([&]() -> asio::awaitable<bool> { co_return engine_->running(); }));
+    std::fprintf(stderr, "exec to running: %.1f ms\n", 1e3 * seconds(timers_->now() - begun));
+    co_await begin({&router});
+    for (std::uint32_t i = 1; i <= 10'000; ++i) desired_.routes.insert({IpAddress::v4(0x0B000000U + i), IpAddress::v4(0x0A000001U)});
+    begun = timers_->now();
+    EXPECT_TRUE(co_await apply());
+    RecordProperty("ten_thousand_routes_us", static_cast<int>((timers_->now() - begun) / 1us));
+    std::fprintf(stderr, "10000 routes: %.2f ms\n", 1e3 * seconds(timers_->now() - begun));
+    std::vector<double> times;
+    for (std::uint32_t i = 1; i <= 101; ++i) {
+      desired_.routes.insert(route(i));
+      const auto next = std::make_shared<const BgpDesired>(desired_);
+      begun = timers_->now();
+      EXPECT_TRUE(co_await engine_->apply(next));
+      times.push_back(seconds(timers_->now() - begun));
+    }
+    std::ranges::sort(times);
+    std::fprintf(stderr, "one route among 10000: median %.3f ms, p90 %.3f ms\n", 1e3 * times[50], 1e3 * times[90]);
+    EXPECT_TRUE(co_await until([&]() -> asio::awaitable<bool> { co_return (co_await router.routes()).size() == desired_.routes.size(); }));
+    const auto status = read_file(fmt::format("/proc/{}/status", engine_pid()), 1 << 20);
+    for (const std::string_view key : {"VmRSS:", "VmHWM:"})
+      if (const auto at = status ? status->find(key) : std::string::npos; at != std::string::npos)
+        std::fprintf(stderr, "gobgpd %s\n", status->substr(at, status->find('\n', at) - at).c_str());
+  });
+}
+
+}  // namespace
+}  // namespace berth
