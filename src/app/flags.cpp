@@ -66,7 +66,8 @@ FlagsOrExit parse_flags(int argc, const char* const* argv) {
   for (std::size_t i = 0; i < 3; ++i) add_work_flags(*commands[i], flags, ignored[i]);
   std::int64_t lease = 15, renew = 10, retry = 2, drain = 5;
   for (CLI::App* command : {run, controller}) {
-    command->add_option("--leader-elect", flags.leader_elect, "work only while holding the Lease openelb-controller");
+    // A flag, since OpenELB's manifest gives it without a value; --leader-elect=false works too.
+    command->add_flag("--leader-elect", flags.leader_elect, "work only while holding the Lease openelb-controller [true]");
     command->add_option("--lease-duration", lease, "seconds after which a silent leader is replaced")->check(CLI::Range(1, 600));
     command->add_option("--renew-deadline", renew, "seconds after which a leader that can't renew stops")->check(CLI::Range(1, 600));
     command->add_option("--retry-period", retry, "seconds between attempts")->check(CLI::Range(1, 600));
