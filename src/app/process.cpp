@@ -2,7 +2,7 @@
 
 #include <unistd.h>
 
-#include <array>
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
@@ -67,10 +67,18 @@ struct Speaking {
     out.problems = speaker.problems();
     if (!desired.global) return out;
     out.server = BgpConf::NodeStatus{desired.global->router_id, desired.global->as};
-    for (const BgpPeerConfig& peer : desired.peers)
-      for (const BgpPeerStatus& session : speaker.sessions())
-        if (session.neighbor_address == peer.neighbor.to_string()) out.sessions.emplace_back(peer.object, session);
+    for (const BgpPeerConfig& peer : desired.peers) out.sessions.emplace_back(peer.object, session_of(peer));
     return out;
+  }
+
+  // While the engine is not there, no session is up.
+  [[nodiscard]] BgpPeerStatus session_of(const BgpPeerConfig& peer) const {
+    BgpPeerStatus none;
+    none.neighbor_address = peer.neighbor.to_string();
+    none.peer_as = peer.peer_as;
+    none.session_state = SessionState::idle;
+    const auto found = std::ranges::find(speaker.sessions(), none.neighbor_address, &BgpPeerStatus::neighbor_address);
+    return found == speaker.sessions().end() ? none : *found;
   }
 
   std::unique_ptr<BgpEngine> engine;
@@ -196,7 +204,7 @@ class Process {
     speaking_since_ = timers_->now();
     speaking_->speaker.on_report([this] {
       speaking_->report.update(speaking_->situation());
-      speaking_->route_events.update(speaking_->speaker.route_plan().verdicts, controlling_.has_value());
+      speaking_->route_events.update(speaking_->speaker.route_plan().verdicts, controlling_.has_value(), timers_->now());
     });
     engine_tasks_.emplace(executor_);
     engine_tasks_->spawn("bgp engine", speaking_->engine->run([this] { speaking_->speaker.engine_changed(); }));

@@ -8,6 +8,7 @@
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/multiple_exceptions.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/system/system_error.hpp>
@@ -22,6 +23,7 @@ struct TaskGroup::State {
   }
   asio::any_io_executor executor;
   std::list<asio::cancellation_signal> running;
+  std::list<asio::cancellation_signal> ended;  // for a turn: see spawn()
   asio::steady_timer idle;  // cancelled whenever a task ends
   bool cancelled = false;
 };
@@ -51,7 +53,9 @@ void TaskGroup::spawn(std::string name, asio::awaitable<void> task) {
   if (state_->cancelled) return;  // the task never starts; its frame dies here
   auto position = state_->running.emplace(state_->running.end());
   auto ended = [state = state_, position, name = std::move(name)](const std::exception_ptr& error) {
-    state->running.erase(position);
+    // Cancelled from outside the loop, Asio only queues the signal: what it points into must outlive that.
+    state->ended.splice(state->ended.end(), state->running, position);
+    asio::post(state->executor, [state, position] { state->ended.erase(position); });
     state->idle.cancel();
     if (error) refuse_unless_cancelled(name, error);
   };

@@ -15,6 +15,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <fmt/format.h>
 
+#include "base/text.hpp"
 #include "gobgp.grpc.pb.h"
 #include "gobgp/translate.hpp"
 
@@ -43,7 +44,7 @@ ErrorCode code_of(grpc::StatusCode code) {
 }
 
 Error error_of(std::string_view call, const grpc::Status& status) {
-  std::string text = status.error_message().substr(0, 300);
+  std::string text = clipped(status.error_message(), 300);
   std::ranges::replace_if(text, [](char c) { return static_cast<unsigned char>(c) < 0x20; }, ' ');
   if (text.empty()) text = fmt::format("status {}", static_cast<int>(status.error_code()));
   return Error{code_of(status.error_code()), fmt::format("gobgpd {}: {}", call, text)};

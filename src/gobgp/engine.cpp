@@ -58,7 +58,7 @@ class Turns {
     explicit Turn(std::shared_ptr<State> state) : state_(std::move(state)) {}
     Turn(Turn&&) = default;
     Turn& operator=(Turn&&) = delete;
-    ~Turn() {
+    ~Turn() {  // NOLINT(bugprone-exception-escape): cancelling a timer throws nothing
       if (!state_) return;
       state_->taken = false;
       state_->freed.cancel();
@@ -349,7 +349,7 @@ class GobgpEngine final : public BgpEngine {
     const std::optional<BgpGlobal> known = mirror_.global;
     mirror_.global = shown;
     if (!shown) return;
-    for (const auto& guess : {known, desired_ ? desired_->global : std::nullopt})
+    for (const auto& guess : {desired_ ? desired_->global : std::nullopt, known})
       if (guess && gobgp::as_shown(*guess) == *shown) mirror_.global = guess;
   }
 
@@ -358,16 +358,18 @@ class GobgpEngine final : public BgpEngine {
     for (const api::Peer& peer : peers) {
       auto shown = gobgp::peer_from_api(peer);
       if (!shown) continue;
+      const BgpPeerConfig* guess = nullptr;
       if (desired_)
-        for (const BgpPeerConfig& guess : desired_->peers)
-          if (guess.neighbor == shown->neighbor) settle(guess, *shown);
-      if (const auto guess = known.find(shown->neighbor); guess != known.end()) settle(guess->second, *shown);
-      mirror_.peers.insert_or_assign(shown->neighbor, std::move(*shown));
+        for (const BgpPeerConfig& wanted : desired_->peers)
+          if (shows(wanted, *shown)) guess = &wanted;
+      // What was acknowledged before what is wished: a field that gobgpd does not show may differ in these two.
+      if (const auto before = known.find(shown->neighbor); before != known.end() && shows(before->second, *shown)) guess = &before->second;
+      mirror_.peers.insert_or_assign(shown->neighbor, guess != nullptr ? *guess : *shown);
     }
   }
 
-  void settle(const BgpPeerConfig& guess, BgpPeerConfig& shown) const {
-    if (mirror_.global && gobgp::as_shown(guess, *mirror_.global) == shown) shown = guess;
+  [[nodiscard]] bool shows(const BgpPeerConfig& peer, const BgpPeerConfig& shown) const {
+    return mirror_.global && peer.neighbor == shown.neighbor && gobgp::as_shown(peer, *mirror_.global) == shown;
   }
 
   void take_paths(const std::vector<api::Path>& paths) {
@@ -429,8 +431,13 @@ class GobgpEngine final : public BgpEngine {
     auto message = gobgp::to_api(global);
     if (!message) co_return fail(message.error().with("start BGP"));
     if (const auto started = co_await client->start_bgp(std::move(*message)); !started) co_return fail(note_error(started.error()));
-    if (const auto added = co_await client->add_policy(gobgp::only_local_policy()); !added) co_return fail(note_error(added.error()));
-    if (const auto set = co_await client->set_policy_assignment(gobgp::only_local_assignment()); !set) co_return fail(note_error(set.error()));
+    // A server without this policy would pass routes on from router to router, so it must not stay.
+    Result<> guarded = co_await client->add_policy(gobgp::only_local_policy());
+    if (guarded) guarded = co_await client->set_policy_assignment(gobgp::only_local_assignment());
+    if (!guarded) {
+      supervisor_.kill();
+      co_return fail(note_error(guarded.error()));
+    }
     if (client != client_) co_return fail(not_running());
     mirror_ = {};
     mirror_.global = global;

@@ -21,17 +21,25 @@ constexpr Duration start_patience = 10s;   // from exec to an answer; tens of mi
 constexpr Duration stable_after = 10s;     // a run this long takes the back-off back
 constexpr Duration foreign_interval = 250ms;
 
-bool answers(const std::string& path) {
+// The process that listens on the socket; absent if none does, 0 if it can't be seen from here.
+std::optional<pid_t> server_of(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path) return false;
+  if (path.size() >= sizeof address.sun_path) return std::nullopt;
   std::memcpy(address.sun_path, path.data(), path.size());
   const int probe = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (probe < 0) return false;
-  const bool connected = ::connect(probe, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+  if (probe < 0) return std::nullopt;
+  std::optional<pid_t> pid;
+  if (::connect(probe, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) {
+    ucred server{};
+    socklen_t size = sizeof server;
+    pid = ::getsockopt(probe, SOL_SOCKET, SO_PEERCRED, &server, &size) == 0 ? server.pid : 0;
+  }
   ::close(probe);
-  return connected;
+  return pid;
 }
+
+bool answers(const std::string& path) { return server_of(path).has_value(); }
 
 // gobgpd writes one JSON object a line; its level decides ours. Its info is detail to us.
 void log_line(std::string_view line) {
@@ -57,7 +65,9 @@ asio::awaitable<void> Supervisor::run(std::function<void()> up, std::function<vo
       up();
       if (foreign) {
         log::info("gobgpd_adopted", {{"socket", socket()}});
+        adopted_ = true;
         co_await watch_foreign();
+        adopted_ = false;
       } else {
         const ChildExit exit = co_await child_->wait();
         last_error_ = "gobgpd ended: " + exit.to_string();
@@ -103,19 +113,28 @@ asio::awaitable<void> Supervisor::watch_foreign() {
   while (answers(socket()) && !stopping_) co_await timers_.sleep_for(foreign_interval);
 }
 
-asio::awaitable<void> Supervisor::terminate(Duration patience) {
-  if (!child_) co_return;
-  child_->signal(SIGTERM);
-  const pid_t pid = child_->pid();
-  const auto ours = [this, pid] { return child_ && child_->pid() == pid && !child_->exit(); };
-  const Instant give_up = timers_.now() + patience;
-  while (ours() && timers_.now() < give_up) co_await timers_.sleep_for(5ms);
-  if (ours()) child_->signal(SIGKILL);
+std::optional<pid_t> Supervisor::running() const {
+  if (child_) return child_->exit() ? std::nullopt : std::optional{child_->pid()};
+  return adopted_ ? server_of(socket()) : std::nullopt;
 }
 
-void Supervisor::kill() {
-  if (child_) child_->signal(SIGKILL);
+void Supervisor::signal(int number) {
+  if (child_)
+    child_->signal(number);
+  else if (const auto pid = running(); pid && *pid > 0)
+    ::kill(*pid, number);
 }
+
+asio::awaitable<void> Supervisor::terminate(Duration patience) {
+  const auto pid = running();
+  if (!pid) co_return;
+  signal(SIGTERM);
+  const Instant give_up = timers_.now() + patience;
+  while (running() == pid && timers_.now() < give_up) co_await timers_.sleep_for(5ms);
+  if (running() == pid) signal(SIGKILL);
+}
+
+void Supervisor::kill() { signal(SIGKILL); }
 
 void Supervisor::stop_restarting() { stopping_ = true; }
 

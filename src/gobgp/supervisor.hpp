@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,13 +31,15 @@ class Supervisor {
   [[nodiscard]] std::uint64_t starts() const { return starts_; }
   [[nodiscard]] const std::string& last_error() const { return last_error_; }
 
-  // SIGTERM, and SIGKILL if it has not ended within `patience`. Does nothing to an adopted engine.
+  // SIGTERM, and SIGKILL if it has not ended within `patience`. Adopted or not, it is ours now.
   asio::awaitable<void> terminate(Duration patience);
   void kill();
   void stop_restarting();  // the next exit is the last
 
  private:
   asio::awaitable<bool> start();
+  [[nodiscard]] std::optional<pid_t> running() const;
+  void signal(int number);
   asio::awaitable<void> watch_foreign();
 
   asio::any_io_executor executor_;
@@ -45,6 +48,7 @@ class Supervisor {
   const SupervisorOptions options_;
   Backoff backoff_{{.initial = std::chrono::milliseconds{50}, .limit = std::chrono::seconds{10}}};
   std::unique_ptr<ChildProcess> child_;
+  bool adopted_ = false;
   bool stopping_ = false;
   std::uint64_t starts_ = 0;
   std::string last_error_;

@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "base/text.hpp"
+
 namespace berth::gobgp {
 namespace {
 
@@ -275,7 +277,7 @@ std::string disconnect_text(const api::PeerState& state) {
   std::string text = state.disconnect_reason() < reasons.size() ? reasons[state.disconnect_reason()] : "unknown reason";
   if (!state.disconnect_message().empty()) {
     if (!text.empty()) text += ": ";
-    text += state.disconnect_message().substr(0, 200);
+    text += clipped(state.disconnect_message(), 200);
   }
   std::ranges::replace_if(text, [](char c) { return static_cast<unsigned char>(c) < 0x20; }, ' ');
   return text;

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "base/text.hpp"
 #include "kube/api_types.hpp"
 
 namespace berth::kube {
@@ -43,7 +44,7 @@ Error to_error(std::string_view doing, const HttpResponse& response) {
   api::Status status;
   if (auto read = read_json<api::Status>(response.body)) status = std::move(read->value);
   const ErrorCode code = code_of(response.status, status);
-  std::string message = status.message.empty() ? fmt::format("HTTP status {}", response.status) : status.message.substr(0, 1000);
+  std::string message = status.message.empty() ? fmt::format("HTTP status {}", response.status) : clipped(status.message, 1000);
   return {code, fmt::format("{}: {}{}", doing, message, cure(code))};
 }
 
@@ -62,11 +63,16 @@ asio::awaitable<Result<HttpResponse>> ApiClient::send(HttpRequest request) {
     auto answer = co_await http_.send(request);
     if (!answer) co_return fail(answer.error());
     if (answer->status >= 200 && answer->status < 300) co_return std::move(*answer);
-    if (answer->status != 429 || attempt == max_throttled) co_return fail(to_error(doing, *answer));
-    const auto asked = std::clamp(answer->retry_after.value_or(std::chrono::seconds{1}), std::chrono::seconds{0}, max_wait);
-    co_await timers_.sleep_for(std::chrono::milliseconds{
-        static_cast<std::int64_t>(static_cast<double>(asked.count()) * 1000 * (1 + 0.2 * rng_.fraction()) + 50 * rng_.fraction())});
+    if (!co_await wait_if_throttled(answer->status, answer->retry_after, attempt)) co_return fail(to_error(doing, *answer));
   }
+}
+
+asio::awaitable<bool> ApiClient::wait_if_throttled(int status, std::optional<std::chrono::seconds> asked, int attempt) {
+  if (status != 429 || attempt == max_throttled) co_return false;
+  const auto wait = std::clamp(asked.value_or(std::chrono::seconds{1}), std::chrono::seconds{0}, max_wait);
+  co_await timers_.sleep_for(std::chrono::milliseconds{
+      static_cast<std::int64_t>(static_cast<double>(wait.count()) * 1000 * (1 + 0.2 * rng_.fraction()) + 50 * rng_.fraction())});
+  co_return true;
 }
 
 asio::awaitable<Result<>> ApiClient::remove(std::string path, std::string options) {
@@ -83,10 +89,12 @@ asio::awaitable<Result<>> ApiClient::patch_only(PatchKind kind, std::string path
 
 asio::awaitable<Result<>> ApiClient::stream(std::string path, HttpClient::OnBody on_body, Duration silence) {
   const std::string doing = "GET " + path.substr(0, path.find('?'));
-  auto answer = co_await http_.stream({.target = std::move(path), .deadline = silence}, std::move(on_body));
-  if (!answer) co_return fail(answer.error());
-  if (answer->status != 200) co_return fail(to_error(doing, *answer));
-  co_return Result<>{};
+  for (int attempt = 0;; ++attempt) {
+    auto answer = co_await http_.stream({.target = path, .deadline = silence}, on_body);
+    if (!answer) co_return fail(answer.error());
+    if (answer->status == 200) co_return Result<>{};
+    if (!co_await wait_if_throttled(answer->status, answer->retry_after, attempt)) co_return fail(to_error(doing, *answer));
+  }
 }
 
 }  // namespace berth::kube

@@ -1,4 +1,5 @@
-// ApiClient: the API server's verbs. Turns its answers into our errors, waits where it asks us to (429).
+// ApiClient: the API server's verbs. Turns its answers into our errors, waits where it asks us to (429),
+// up to three times.
 #pragma once
 
 #include <functional>
@@ -50,8 +51,10 @@ class ApiClient {
     if (!object) co_return fail(object.error().with("API server's answer"));
     co_return std::move(object->value);
   }
-  // A 2xx answer, or the error that the status stands for. 429 is waited for up to three times.
+  // A 2xx answer, or the error that the status stands for.
   asio::awaitable<Result<HttpResponse>> send(HttpRequest request);
+  // False if an answer is not to be waited for: no 429, or enough of them.
+  asio::awaitable<bool> wait_if_throttled(int status, std::optional<std::chrono::seconds> asked, int attempt);
   static std::string content_type(PatchKind kind);
 
   HttpClient http_;

@@ -326,7 +326,7 @@ struct FamilyName {
 BOOST_DESCRIBE_STRUCT(FamilyName, (), (afi, safi))
 struct AfiSafiConfig {
   FamilyName family;
-  bool enabled = false;
+  std::optional<bool> enabled;
 };
 BOOST_DESCRIBE_STRUCT(AfiSafiConfig, (), (family, enabled))
 struct EnabledConfig {

@@ -1,5 +1,6 @@
 #include "kube/config.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -12,6 +13,8 @@
 #include <fmt/format.h>
 #include <openssl/evp.h>
 #include <yaml-cpp/yaml.h>
+
+#include "base/text.hpp"
 
 namespace berth::kube {
 namespace {
@@ -35,7 +38,7 @@ std::optional<std::string> from_base64(std::string text) {
 // One field of the YAML, with its name for messages.
 class Field {
  public:
-  Field(YAML::Node node, std::string name) : node_(std::move(node)), name_(std::move(name)) {}
+  Field(const YAML::Node& node, std::string name) : node_(node), name_(std::move(name)) {}
 
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] bool present() const { return node_.IsDefined() && !node_.IsNull(); }
@@ -59,7 +62,7 @@ class Field {
       if (entry.IsMap() && entry["name"].IsDefined() && entry["name"].IsScalar() && entry["name"].Scalar() == wanted)
         return Field{entry[what], fmt::format("{}[{}].{}", name_, wanted, what)}.map();
     }
-    return fail(ErrorCode::invalid, fmt::format("{} has no entry named \"{}\"", name_, wanted.substr(0, 80)));
+    return fail(ErrorCode::invalid, fmt::format("{} has no entry named \"{}\"", name_, clipped(wanted, 80)));
   }
 
  private:
@@ -89,13 +92,23 @@ Result<> read_pem(const Field& at, const char* key, const std::string& directory
   return {};
 }
 
+// A name or an address; nothing that could end the line of a request that it becomes part of.
+bool is_host(std::string_view text) {
+  constexpr std::string_view marks = ".-_:%";
+  return !text.empty() && std::ranges::all_of(text, [&](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || marks.find(c) != std::string_view::npos;
+  });
+}
+
 Result<> read_server(const Field& cluster, ApiConfig& config) {
   const auto server = cluster["server"].text();
   if (!server) return fail(server.error());
   const auto url = boost::urls::parse_uri(*server);
-  if (!url || url->scheme() != "https" || url->host().empty())
+  // Boost.URL 1.81 reads https://192.0.2.1x as the host 192.0.2.1 and the path "x".
+  if (!url || url->scheme() != "https" || !is_host(url->host_address()) || url->has_userinfo() || url->has_query() || url->has_fragment() ||
+      (!url->encoded_path().empty() && url->encoded_path().front() != '/'))
     return fail(ErrorCode::invalid,
-                fmt::format("{}.server is \"{}\": write https://HOST:PORT", cluster.name(), server->substr(0, 120)));
+                fmt::format("{}.server is \"{}\": write https://HOST:PORT", cluster.name(), clipped(*server, 120)));
   config.host = url->host_address();
   if (url->has_port()) {
     if (url->port_number() == 0)
@@ -132,6 +145,8 @@ Result<> read_user(const Field& user, const std::string& directory, ApiConfig& c
   if (!token) return fail(token.error());
   const auto token_file = user["tokenFile"].text();
   if (!token_file) return fail(token_file.error());
+  if (std::ranges::any_of(*token, [](unsigned char c) { return c <= 0x20 || c >= 0x7F; }))
+    return fail(ErrorCode::invalid, user.name() + ".token has blanks, line breaks or what is no ASCII");
   config.token = *token;
   config.token_file = resolve(*token_file, directory);
   if (auto done = read_pem(user, "client-certificate", directory, config.client_certificate_pem, config.client_certificate_file); !done)

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "base/result.hpp"
+#include "base/time.hpp"
 
 namespace berth::kube {
 
@@ -15,8 +16,9 @@ struct ApiConfig {
   std::string path_prefix;    // "" or "/something"
   std::string server_name;    // verified in the certificate; empty: host
   bool insecure_skip_tls_verify = false;
-  // Files are read again (CA and client certificate at most once a minute, the token every minute), so
-  // that rotation is followed. Of each pair the text wins.
+  // Files are read again when they are older than this, the token also after a 401, so that rotation is
+  // followed; a kept connection stays as it is. Of each pair the text wins.
+  Duration reread_files_after = std::chrono::minutes{1};
   std::string ca_pem, ca_file;  // both empty: the system's
   std::string client_certificate_pem, client_certificate_file;
   std::string client_key_pem, client_key_file;

@@ -37,6 +37,20 @@ TEST(Kubeconfig, TakesTokensAndInsecure) {
   EXPECT_EQ(config->token, "t0k");
 }
 
+TEST(Kubeconfig, AServerIsAHostAndAPathAndNothingElse) {
+  for (const std::string bad : {"https://", "https:/a", "https://192.0.2.1x", "https://192.0.2.1x/y", "https://u:p@a", "https://a?x=1", "https://a#x",
+                                "https://a%0d%0aX: y", "https://a%00", "https://a b", "a:6443", "http://a"})
+    EXPECT_EQ(refusal(kubeconfig("server: '" + bad + "'", "token: t")),
+              "clusters[k].cluster.server is \"" + bad + "\": write https://HOST:PORT");
+  for (const std::string good : {"https://192.0.2.1", "https://192.0.2.1/", "https://192.0.2.1:6443/x", "https://[fd00::1]:6443", "https://a-b.c_d"})
+    EXPECT_EQ(refusal(kubeconfig("server: '" + good + "'", "token: t")), "accepted") << good;
+}
+
+TEST(Kubeconfig, ATokenThatCouldNotBeSentIsRefused) {
+  for (const std::string bad : {"a b", "a\\nb", "a\\r\\nX: y", "a\\n", "\\u00fc", "\\0"})
+    EXPECT_EQ(refusal(kubeconfig(server, "token: \"" + bad + "\"")), "users[u].user.token has blanks, line breaks or what is no ASCII") << bad;
+}
+
 TEST(Kubeconfig, RefusalsNameTheFieldAndTheCure) {
   EXPECT_EQ(refusal(kubeconfig(server, "exec: {command: aws}")),
             "users[u].user.exec: credential plug-ins are not run; use a token (kubectl create token) or a client certificate");

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/text.hpp"
+
 namespace berth::kube {
 namespace {
 
@@ -77,7 +79,7 @@ Pool to_model(api::Eip object) {
   if (const auto protocol = parse_protocol(object.spec.protocol)) {
     pool.protocol = *protocol;
   } else {
-    pool.invalid = "spec.protocol is \"" + object.spec.protocol.substr(0, 40) + "\": write bgp, layer2 or vip";
+    pool.invalid = "spec.protocol is \"" + clipped(object.spec.protocol, 40) + "\": write bgp, layer2 or vip";
     pool.ranges.clear();
   }
   pool.interface = std::move(object.spec.interface);
@@ -232,7 +234,7 @@ BgpPeer to_model(api::BgpPeer object) {
   for (api::AfiSafi& from : spec.afiSafis)
     peer.families.push_back({.afi = std::move(from.config.family.afi),
                              .safi = std::move(from.config.family.safi),
-                             .enabled = from.config.enabled,
+                             .enabled = from.config.enabled.value_or(true),
                              .graceful_restart = from.mpGracefulRestart.config.enabled,
                              .add_path_receive = from.addPaths.config.receive,
                              .add_path_send_max = from.addPaths.config.sendMax});

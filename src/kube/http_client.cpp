@@ -6,6 +6,7 @@
 #include <charconv>
 #include <fstream>
 #include <iterator>
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -13,7 +14,6 @@
 #include <boost/asio/connect.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ssl/context.hpp>
-#include <boost/asio/ssl/host_name_verification.hpp>
 #include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -38,7 +38,6 @@ constexpr std::size_t max_idle_connections = 64;
 constexpr std::size_t read_size = 32 << 10;
 constexpr std::size_t max_header_bytes = 64 << 10;
 constexpr auto connect_limit = std::chrono::seconds{5};
-constexpr auto reread_files_after = std::chrono::minutes{1};
 
 struct Connection {
   Connection(const asio::any_io_executor& executor, const std::shared_ptr<ssl::context>& tls)
@@ -83,11 +82,14 @@ class ResponseParser final : public http::basic_parser<false> {
   void on_response_impl(int status, Text, int, error_code&) override { response.status = status; }
   void on_field_impl(http::field field, Text, Text value, error_code&) override {
     if (field != http::field::retry_after) return;
-    int seconds = 0;
-    std::from_chars(value.data(), value.data() + value.size(), seconds);
-    response.retry_after = std::chrono::seconds{std::max(seconds, 0)};
+    // A date, or anything else that is no number of seconds, is as good as none.
+    std::uint32_t seconds = 0;
+    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), seconds);
+    if (end != value.data() + value.size()) return;
+    if (error == std::errc::result_out_of_range) seconds = std::numeric_limits<std::uint32_t>::max();
+    if (error != std::errc::invalid_argument) response.retry_after = std::chrono::seconds{seconds};
   }
-  void on_header_impl(error_code&) override {}
+  void on_header_impl(error_code& error) override { take("", error); }
   void on_body_init_impl(boost::optional<std::uint64_t> const&, error_code&) override {}
   std::size_t on_body_impl(Text text, error_code& error) override { return take(text, error); }
   void on_chunk_header_impl(std::uint64_t, Text, error_code&) override {}
@@ -129,9 +131,8 @@ struct HttpClient::Impl {
     if (config.server_name.empty()) config.server_name = config.host;
   }
 
-  // A context made anew at most once a minute follows rotated files; kept connections keep theirs.
   Result<std::shared_ptr<ssl::context>> tls() {
-    if (context && Clock::now() - context_made < reread_files_after) return context;
+    if (context && Clock::now() - context_made < config.reread_files_after) return context;
     auto made = std::make_shared<ssl::context>(ssl::context::tls_client);
     error_code error;
     const auto pem = [](const std::string& text, const std::string& file) { return text.empty() && !file.empty() ? read_text(file) : text; };
@@ -168,7 +169,7 @@ struct HttpClient::Impl {
 
   const std::string& token() {
     if (config.token.empty() && !config.token_file.empty() &&
-        (file_token.empty() || Clock::now() - token_read >= reread_files_after)) {
+        (file_token.empty() || !token_read || Clock::now() - *token_read >= config.reread_files_after)) {
       std::string text = read_text(config.token_file);
       while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
       if (!text.empty()) file_token = std::move(text);
@@ -189,6 +190,7 @@ struct HttpClient::Impl {
   Error broken(const Connection& connection, std::string_view doing, const error_code& error) const {
     if (connection.timed_out)
       return {ErrorCode::timed_out, fmt::format("API server {}: {}: no answer in time", host_header, doing)};
+    if (error == asio::error::operation_aborted) return {ErrorCode::cancelled, "the request was cancelled"};
     return {ErrorCode::unavailable, fmt::format("API server {}: {}: {}", host_header, doing, error.message())};
   }
 
@@ -213,10 +215,7 @@ struct HttpClient::Impl {
     if (error) co_return fail(broken(*connection, "connect", error));
     set_options(socket);
 
-    if (!config.insecure_skip_tls_verify)
-      connection->stream.set_verify_callback(ssl::host_name_verification{config.server_name});
-    if (asio::ip::make_address(config.server_name, error); error)
-      SSL_set_tlsext_host_name(connection->stream.native_handle(), config.server_name.c_str());
+    expect_server(connection->stream.native_handle());
     std::tie(error) = co_await connection->stream.async_handshake(ssl::stream_base::client, as_result);
     if (error) {
       const long verdict = SSL_get_verify_result(connection->stream.native_handle());
@@ -228,6 +227,20 @@ struct HttpClient::Impl {
       co_return fail(broken(*connection, "TLS", error));
     }
     co_return connection;
+  }
+
+  // Whom the certificate must be made out to, also told to the server (SNI).
+  void expect_server(SSL* tls) const {
+    error_code not_an_address;
+    asio::ip::make_address(config.server_name, not_an_address);
+    if (not_an_address) SSL_set_tlsext_host_name(tls, config.server_name.c_str());
+    if (config.insecure_skip_tls_verify) return;
+    X509_VERIFY_PARAM* const wanted = SSL_get0_param(tls);
+    X509_VERIFY_PARAM_set_hostflags(wanted, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
+    if (not_an_address)
+      X509_VERIFY_PARAM_set1_host(wanted, config.server_name.c_str(), 0);
+    else
+      X509_VERIFY_PARAM_set1_ip_asc(wanted, config.server_name.c_str());
   }
 
   // A dead peer is noticed within half a minute also where nothing is being sent.
@@ -286,7 +299,7 @@ struct HttpClient::Impl {
       left.erase(0, taken);
     }
     connection->disarm();
-    if (parser.response.status == 401) token_read = {};  // perhaps it was rotated
+    if (parser.response.status == 401) token_read.reset();  // perhaps it was rotated
     if (parser.keep_alive() && left.empty() && idle.size() < max_idle_connections) idle.push_back(connection);
     co_return Exchange{std::move(parser.response)};
   }
@@ -312,7 +325,7 @@ struct HttpClient::Impl {
   std::shared_ptr<ssl::context> context;
   Clock::time_point context_made;
   std::string file_token;
-  Clock::time_point token_read;
+  std::optional<Clock::time_point> token_read;  // empty: read it again
   std::vector<std::shared_ptr<Connection>> idle;
 };
 

@@ -40,8 +40,9 @@ class HttpClient {
   // HTTP, or larger than 64 MiB). A status of any kind is an answer, not an error.
   asio::awaitable<Result<HttpResponse>> send(HttpRequest request);
 
-  // Gives the body of a 200 to `on_body` piece by piece, as it comes; an error from there ends the
-  // exchange and is returned. Bodies of other statuses are in the response.
+  // Gives the body of a 200 to `on_body` piece by piece, as it comes, and before the first an empty one
+  // when the 200 itself has come; an error from there ends the exchange and is returned. Bodies of other
+  // statuses are in the response.
   using OnBody = std::function<Result<>(std::string_view)>;
   asio::awaitable<Result<HttpResponse>> stream(HttpRequest request, OnBody on_body);
 

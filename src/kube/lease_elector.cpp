@@ -2,12 +2,17 @@
 
 #include <algorithm>
 #include <utility>
+#include <variant>
+
+#include <boost/asio/experimental/awaitable_operators.hpp>
 
 #include "base/log.hpp"
 #include "kube/encode.hpp"
 
 namespace berth::kube {
 namespace {
+
+constexpr std::chrono::seconds release_limit{1};  // of each request: the process is about to end
 
 std::string collection(const ObjectName& name) { return "/apis/coordination.k8s.io/v1/namespaces/" + name.space + "/leases"; }
 std::string path(const ObjectName& name) { return collection(name) + "/" + name.name; }
@@ -19,8 +24,8 @@ LeaseElector::LeaseElector(ApiClient& client, Timers& timers, Rng& rng, LeaseOpt
 
 asio::awaitable<void> LeaseElector::run() {
   for (;;) {
-    const auto done = co_await attempt();
-    if (!done && done.error().text != error_) log::warning("lease_attempt_failed", {{"error", done.error().text}});
+    const auto done = co_await attempt_in_time();
+    if (!done && done.error().code != ErrorCode::cancelled && done.error().text != error_) log::warning("lease_attempt_failed", {{"error", done.error().text}});
     error_ = done ? "" : done.error().text;
     if (leading_ && timers_.now() - renewed_ >= options_.renew_deadline) {
       log::warning("lease_lost", {{"reason", "it could not be renewed in time"}});
@@ -33,12 +38,22 @@ asio::awaitable<void> LeaseElector::run() {
   }
 }
 
+asio::awaitable<Result<>> LeaseElector::attempt_in_time() {
+  using namespace asio::experimental::awaitable_operators;
+  if (!leading_) co_return co_await attempt();
+  auto first = co_await (attempt() || timers_.sleep_until(renewed_ + options_.renew_deadline));
+  if (first.index() == 0) co_return std::move(std::get<0>(first));
+  co_return fail(ErrorCode::timed_out, "the API server did not renew the Lease in time");
+}
+
 asio::awaitable<Result<>> LeaseElector::attempt() {
   if (leading_) {
     auto renewed = co_await write(false);
-    if (renewed || renewed.error().code != ErrorCode::conflict) co_return renewed;
+    // Another has it, or an unanswered renewal of ours got through, or somebody deleted it: look.
+    const bool look = !renewed && (renewed.error().code == ErrorCode::conflict || renewed.error().code == ErrorCode::not_found);
+    if (!look) co_return renewed;
   }
-  if (auto read = co_await refresh(); !read) {
+  if (auto read = co_await refresh(options_.retry_period * 2); !read) {
     if (read.error().code != ErrorCode::not_found) co_return read;
     lease_ = {};
     co_return co_await write(true);
@@ -53,8 +68,8 @@ asio::awaitable<Result<>> LeaseElector::attempt() {
   co_return Result<>{};
 }
 
-asio::awaitable<Result<>> LeaseElector::refresh() {
-  auto lease = co_await client_.get<api::Lease>(path(options_.name), options_.retry_period * 2);
+asio::awaitable<Result<>> LeaseElector::refresh(Duration limit) {
+  auto lease = co_await client_.get<api::Lease>(path(options_.name), limit);
   if (!lease) co_return fail(lease.error());
   observe(std::move(*lease));
   co_return Result<>{};
@@ -79,9 +94,7 @@ asio::awaitable<Result<>> LeaseElector::write(bool taking) {
     if (!next.metadata.resourceVersion.empty()) ++next.spec.leaseTransitions;
   }
   next.spec.holderIdentity = options_.identity;
-  const Duration limit = leading_ ? std::clamp<Duration>(renewed_ + options_.renew_deadline - began, std::chrono::milliseconds{100},
-                                                         options_.retry_period * 2)
-                                  : options_.retry_period * 2;
+  const Duration limit = options_.retry_period * 2;
   std::string body = encode(next);
   Result<api::Lease> written = next.metadata.resourceVersion.empty()
                                    ? co_await client_.create<api::Lease>(collection(options_.name), std::move(body), limit)
@@ -101,13 +114,23 @@ void LeaseElector::set_leading(bool leading) {
 asio::awaitable<void> LeaseElector::release() {
   if (!leading_) co_return;
   set_leading(false);
+  auto released = co_await give_up();
+  if (!released && released.error().code == ErrorCode::conflict) {  // a renewal of ours whose answer we did not hear, or another
+    released = co_await refresh(release_limit);
+    if (released && lease_.spec.holderIdentity == options_.identity) released = co_await give_up();
+  }
+  if (!released) log::warning("lease_not_released", {{"error", released.error().text}});
+}
+
+asio::awaitable<Result<>> LeaseElector::give_up() {
   api::Lease next = lease_;
   next.spec.holderIdentity.clear();
   next.spec.leaseDurationSeconds = 1;
   next.spec.renewTime = to_rfc3339_micro(timers_.wall_now());
   std::string body = encode(next);
-  const auto written = co_await client_.replace<api::Lease>(path(options_.name), std::move(body), std::chrono::seconds{1});
-  if (!written) log::warning("lease_not_released", {{"error", written.error().text}});
+  const auto written = co_await client_.replace<api::Lease>(path(options_.name), std::move(body), release_limit);
+  if (!written) co_return fail(written.error());
+  co_return Result<>{};
 }
 
 }  // namespace berth::kube

@@ -35,9 +35,11 @@ class LeaseElector {
   [[nodiscard]] const std::string& error() const { return error_; }  // of the last attempt, or empty
 
  private:
+  asio::awaitable<Result<>> attempt_in_time();  // a leader's ends by its deadline, whatever it waits for
   asio::awaitable<Result<>> attempt();
-  asio::awaitable<Result<>> refresh();
+  asio::awaitable<Result<>> refresh(Duration limit);
   asio::awaitable<Result<>> write(bool taking);
+  asio::awaitable<Result<>> give_up();
   void observe(api::Lease lease);
   void set_leading(bool leading);
 

@@ -9,6 +9,7 @@
 
 #include "base/backoff.hpp"
 #include "base/log.hpp"
+#include "base/text.hpp"
 #include "kube/decode.hpp"
 
 namespace berth::kube {
@@ -20,6 +21,9 @@ constexpr auto list_silence = std::chrono::seconds{30};
 // The API server sends a bookmark about once a minute where nothing else happens.
 constexpr auto watch_silence = std::chrono::seconds{150};
 constexpr int watch_seconds = 300;
+constexpr auto long_enough = std::chrono::seconds{1};
+constexpr int max_fruitless = 5;  // then it is listed anew: perhaps one event can't be read
+constexpr Backoff::Limits waits{.initial = std::chrono::milliseconds{100}, .limit = std::chrono::seconds{5}};
 
 template <class T>
 struct Kind;
@@ -84,37 +88,38 @@ class Watcher {
   asio::awaitable<void> run() {
     bool listed = false;
     for (;;) {
-      Result<> done;
+      Result<> done = listed ? co_await watch_once() : co_await list();
+      Backoff* backoff = &backoff_;
       if (!listed) {
-        done = co_await list();
         listed = done.has_value();
-      } else {
-        done = co_await watch_once();
-        // 410 in either form, or a version from a future that a restored store does not know: list anew.
-        if (relist_) listed = false;
-        relist_ = false;
-      }
-      if (done) {
+        if (listed) continue;
+      } else if (relist_) {
+        // The server has answered: only lists that lead to nothing are a reason to wait longer.
+        listed = false;
+        backoff_.succeeded();
+        backoff = &relists_;
+      } else if (lived_) {
         continue;
+      } else if (fruitless_ == max_fruitless) {
+        listed = false;
+        fruitless_ = 0;
       }
-      if (health_.error != done.error().text) {
+      if (!done && done.error().code != ErrorCode::cancelled && health_.error != done.error().text) {
         health_.error = done.error().text;
         log::warning("watch_interrupted", {{"kind", health_.kind}, {"error", health_.error}});
       }
-      co_await timers_.sleep_for(backoff_.next(rng_));
+      co_await timers_.sleep_for(backoff->next(rng_));
     }
   }
 
  private:
   using Wire = typename Kind<T>::Wire;
 
-  void heard() {
-    health_.heard = timers_.now();
-    backoff_.succeeded();
-    if (!health_.error.empty()) {
-      log::info("watch_resumed", {{"kind", health_.kind}});
-      health_.error.clear();
-    }
+  // It is watching, whether something is to be heard or not.
+  void watching() {
+    if (health_.error.empty()) return;
+    log::info("watch_resumed", {{"kind", health_.kind}});
+    health_.error.clear();
   }
 
   [[nodiscard]] std::string path(std::string_view query) const {
@@ -150,30 +155,43 @@ class Watcher {
     version_ = version;
     feed_.replace(std::move(rows), version, history_lost);
     health_.synced = true;
-    heard();
+    health_.heard = timers_.now();
     co_return Result<>{};
   }
 
+  // Sets `lived_` if it was worth something, which is what tells a broken stream (weather) from one that
+  // comes to nothing, and `relist_` if only a new list helps.
   asio::awaitable<Result<>> watch_once() {
     ++health_.watches;
+    relist_ = lived_ = false;
     LineSplitter splitter{max_line};
     const int timeout = watch_seconds + static_cast<int>(60 * rng_.fraction());
     const std::string query =
         fmt::format("watch=1&allowWatchBookmarks=true&resourceVersion={}&timeoutSeconds={}", escaped(version_.text), timeout);
-    bool any = false;
+    const ResourceVersion began_at = version_;
+    std::optional<Instant> began;
     auto done = co_await client_.stream(
         path(query),
         [&](std::string_view bytes) {
-          any = true;
+          if (!began) began = timers_.now();
+          if (fruitless_ == 0) watching();
           return splitter.feed(bytes, [&](std::string_view line) { return take(line); });
         },
         watch_silence);
+    lived_ = version_ != began_at || (began && timers_.now() - *began >= long_enough);
+    if (lived_) {
+      fruitless_ = 0;
+      backoff_.succeeded();
+      relists_.succeeded();
+    } else if (began) {
+      ++fruitless_;
+    }
     if (!done) {
+      // 410 in either form, or a version from a future that a restored store does not know.
       const ErrorCode code = done.error().code;
-      if (code == ErrorCode::gone || code == ErrorCode::invalid) relist_ = true;
-      if (done.error().text.find("Too large resource version") != std::string::npos) relist_ = true;
-      // A broken stream that had been alive is weather; the next attempt says whether it is more.
-      if (any && !relist_) co_return Result<>{};
+      relist_ = code == ErrorCode::gone || code == ErrorCode::invalid || done.error().text.find("Too large resource version") != std::string::npos;
+    } else if (!lived_) {
+      done = fail(ErrorCode::unavailable, "the API server ended the watch at once");
     }
     co_return done;
   }
@@ -188,7 +206,8 @@ class Watcher {
     }
     if (!result.version.text.empty()) version_ = std::move(result.version);
     if (!result.text.empty()) log::warning("odd_field", {{"kind", health_.kind}, {"problem", result.text}});
-    heard();
+    health_.heard = timers_.now();
+    watching();
     return {};
   }
 
@@ -199,7 +218,10 @@ class Watcher {
   WatchHealth& health_;
   ResourceVersion version_;
   bool relist_ = false;
-  Backoff backoff_{{.initial = std::chrono::milliseconds{100}, .limit = std::chrono::seconds{5}}};
+  bool lived_ = false;
+  int fruitless_ = 0;  // watches in a row that the server took, and that did not live
+  Backoff backoff_{waits};
+  Backoff relists_{waits};
 };
 
 }  // namespace
@@ -238,7 +260,7 @@ WatchLine apply_watch_line(std::string_view line, TableFeed<T>& feed) {
     auto status = read_json<api::WatchEvent<api::Status>>(line);
     if (!status) return {Outcome::failed, {}, status.error().text};
     const api::Status& said = status->value.object;
-    return {said.code == 410 ? Outcome::relist : Outcome::failed, {}, "watch: " + said.message.substr(0, 500)};
+    return {said.code == 410 ? Outcome::relist : Outcome::failed, {}, "watch: " + clipped(said.message, 500)};
   }
   ResourceVersion version{event.object.metadata.resourceVersion};
   if (event.type == "BOOKMARK") return {Outcome::bookmark, std::move(version), ""};
@@ -249,7 +271,7 @@ WatchLine apply_watch_line(std::string_view line, TableFeed<T>& feed) {
   } else if (event.type == "ADDED" || event.type == "MODIFIED") {
     feed.upsert(to_model(std::move(event.object)));
   } else {
-    return {Outcome::failed, {}, "watch: unknown event type \"" + event.type.substr(0, 40) + "\""};
+    return {Outcome::failed, {}, "watch: unknown event type \"" + clipped(event.type, 40) + "\""};
   }
   return {Outcome::applied, std::move(version), std::move(read->problem)};
 }

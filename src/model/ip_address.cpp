@@ -8,10 +8,13 @@
 
 #include <fmt/format.h>
 
+#include "base/text.hpp"
+
 namespace berth {
 namespace {
 
 constexpr int block_host_bits = 6;  // 64 addresses a block
+constexpr IpRange mapped{{IpFamily::v6, IpNumber{0xFFFF'0000'0000}}, {IpFamily::v6, IpNumber{0xFFFF'FFFF'FFFF}}};  // ::ffff:0:0/96
 
 IpNumber all_ones(int bits) {
   return bits >= 128 ? ~IpNumber{0} : (IpNumber{1} << bits) - 1;
@@ -29,8 +32,14 @@ tl::unexpected<Error> invalid_address(std::string_view text, std::string_view ru
   return fail(ErrorCode::invalid,
               fmt::format("invalid eip address format: spec.address \"{}\": {}; write one address, "
                           "address/prefix or first-last, e.g. 192.0.2.10-192.0.2.20",
-                          text.substr(0, 100),
+                          clipped(text, 100),
                           rule));
+}
+
+// Kubernetes takes no IPv4-mapped address, so none may be given.
+Result<IpRange> without_mapped(std::string_view text, const IpRange& range) {
+  if (range.overlaps(mapped)) return invalid_address(text, "IPv4-mapped addresses (::ffff:0:0/96) can't be in it");
+  return range;
 }
 
 }  // namespace
@@ -46,7 +55,7 @@ std::optional<IpAddress> IpAddress::parse(std::string_view text) {
   if (inet_pton(v6 ? AF_INET6 : AF_INET, terminated.c_str(), bytes.data()) != 1) return std::nullopt;
   IpAddress out{v6 ? IpFamily::v6 : IpFamily::v4, 0};
   for (std::size_t i = 0; i < (v6 ? 16U : 4U); ++i) out.number = (out.number << 8) | bytes[i];
-  if (v6 && (out.number >> 32) == 0xFFFF) return std::nullopt;  // ::ffff:0:0/96
+  if (mapped.contains(out)) return std::nullopt;
   return out;
 }
 
@@ -83,7 +92,7 @@ Result<IpRange> parse_ip_range(std::string_view text) {
     if (!length) return invalid_address(text, fmt::format("the prefix length is a number from 0 to {}", ip->bits()));
     const IpNumber host_mask = all_ones(ip->bits() - *length);
     const IpAddress first{ip->family, ip->number & ~host_mask};
-    return IpRange{first, first.plus(host_mask)};
+    return without_mapped(text, {first, first.plus(host_mask)});
   }
   if (const auto dash = text.find('-'); dash != std::string_view::npos) {
     const auto first = IpAddress::parse(text.substr(0, dash));
@@ -91,7 +100,7 @@ Result<IpRange> parse_ip_range(std::string_view text) {
     if (!first || !last) return invalid_address(text, "both ends of a range are IP addresses without blanks");
     if (first->family != last->family) return invalid_address(text, "both ends are of one family");
     if (*last < *first) return invalid_address(text, "the last address is not below the first");
-    return IpRange{*first, *last};
+    return without_mapped(text, {*first, *last});
   }
   const auto ip = IpAddress::parse(text);
   if (!ip) return invalid_address(text, "not an IP address");

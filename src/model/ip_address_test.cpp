@@ -81,7 +81,7 @@ TEST(IpRange, IsReadInItsThreeForms) {
       {"2001:db8::1/128", "2001:db8::1", "2001:db8::1", 1},
       {"2001:db8::a-2001:db8::1:0", "2001:db8::a", "2001:db8::1:0", 65527},
       {"2001:db8::/64", "2001:db8::", "2001:db8::ffff:ffff:ffff:ffff", UINT64_MAX},  // as much as can be said
-      {"::/0", "::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", UINT64_MAX},
+      {"2000::/3", "2000::", "3fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", UINT64_MAX},
   };
   for (const Row& row : rows) {
     const auto range = parse_ip_range(row.text);
@@ -109,6 +109,9 @@ TEST(IpRange, RefusesTheRestAndSaysWhy) {
       {"192.0.2.1 - 192.0.2.2", "without blanks"},
       {"192.0.2.1-", "both ends"},
       {"192.0.2.1-20", "both ends"},
+      {"::/0", "IPv4-mapped"},  // addresses of it could not be read back
+      {"::/80", "IPv4-mapped"},
+      {"::1-2001:db8::1", "IPv4-mapped"},
   };
   for (const auto& [text, why] : rows) {
     const auto range = parse_ip_range(text);

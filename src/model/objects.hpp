@@ -51,7 +51,7 @@ struct Service {
   bool has_pool_label = false;
   std::vector<std::string> finalizers;  // all of them: a merge patch replaces the list
   std::vector<Ingress> ingress;
-  // When this version was heard, in the reader's own logical time (reconcile/world_feed.hpp). Not decoded.
+  // When this version was heard, in the reader's own logical time (reconcile/world_keeper.hpp). Not decoded.
   std::uint64_t heard_at = 0;
 
   using Key = ObjectName;

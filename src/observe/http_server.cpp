@@ -3,6 +3,8 @@
 #include <unistd.h>
 
 #include <charconv>
+#include <list>
+#include <memory>
 #include <utility>
 
 #include <boost/asio/as_tuple.hpp>
@@ -30,7 +32,7 @@ using Unix = asio::local::stream_protocol;
 constexpr auto as_result = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t max_connections = 64;
 constexpr std::size_t max_request = 16 << 10;
-constexpr auto idle_limit = std::chrono::seconds{60};
+constexpr auto patience = std::chrono::seconds{20};  // for a request to come, and for an answer to be taken
 constexpr auto accept_pause = std::chrono::milliseconds{100};
 
 class RequestParser final : public http::basic_parser<true> {
@@ -98,15 +100,60 @@ Result<tcp::endpoint> parse_endpoint(const std::string& text) {
   return tcp::endpoint{address, static_cast<std::uint16_t>(port)};
 }
 
+// An open connection. Its timer closes it when the client is slow to ask or to take its answer.
+class Open {
+ public:
+  virtual ~Open() = default;
+  virtual void close() = 0;
+};
+
+template <class Socket>
+class Connection final : public Open {
+ public:
+  explicit Connection(Socket connected) : socket(std::move(connected)), timer_(socket.get_executor()) {}
+  void close() override {
+    error_code ignored;
+    socket.close(ignored);
+  }
+  static void arm(const std::shared_ptr<Connection>& self) {
+    self->timer_.expires_after(patience);
+    self->timer_.async_wait([weak = std::weak_ptr{self}](error_code error) {
+      const auto connection = weak.lock();
+      // Armed again, while this call was queued already.
+      if (error || !connection || connection->timer_.expiry() > asio::steady_timer::clock_type::now()) return;
+      connection->close();
+    });
+  }
+
+  Socket socket;
+
+ private:
+  asio::steady_timer timer_;
+};
+
 }  // namespace
 
 struct HttpServer::Impl {
+  using Opened = std::list<std::shared_ptr<Open>>;  // the oldest first
+
   Impl(asio::any_io_executor on, Handler with) : executor(std::move(on)), handler(std::move(with)), tasks(executor) {}
 
+  // Whoever comes is served: when too many are open, the oldest goes, so that idle clients can't keep probes out.
   template <class Socket>
-  asio::awaitable<void> serve(Socket socket) {
-    const bool local = is_local(socket);
-    asio::steady_timer timer{executor};
+  void open(Socket socket) {
+    const auto connection = std::make_shared<Connection<Socket>>(std::move(socket));
+    if (opened->size() >= max_connections) {
+      opened->front()->close();
+      opened->pop_front();
+    }
+    opened->push_back(connection);
+    tasks.spawn("http_connection", serve(connection));
+  }
+
+  template <class Socket>
+  asio::awaitable<void> serve(std::shared_ptr<Connection<Socket>> connection) {
+    const Leaving leaving{opened, connection};
+    const bool local = is_local(connection->socket);
     std::string in;
     for (bool keep = true; keep;) {
       RequestParser parser;
@@ -119,14 +166,9 @@ struct HttpServer::Impl {
           if (parser.is_done()) break;
         }
         if (in.size() > max_request) co_return;
-        timer.expires_after(idle_limit);
-        timer.async_wait([&socket](error_code error) {
-          error_code ignored;
-          if (!error) socket.close(ignored);
-        });
+        Connection<Socket>::arm(connection);
         char piece[4096];
-        auto [error, size] = co_await socket.async_read_some(asio::buffer(piece), as_result);
-        timer.cancel();
+        auto [error, size] = co_await connection->socket.async_read_some(asio::buffer(piece), as_result);
         if (error) co_return;
         in.append(piece, size);
       }
@@ -139,7 +181,8 @@ struct HttpServer::Impl {
           "HTTP/1.1 {} {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nX-Content-Type-Options: nosniff\r\nConnection: {}\r\n\r\n{}",
           page.status, reason(page.status), page.content_type, page.body.size(), keep ? "keep-alive" : "close",
           head ? std::string_view{} : std::string_view{page.body});
-      auto [error, size] = co_await asio::async_write(socket, asio::buffer(out), as_result);
+      Connection<Socket>::arm(connection);
+      auto [error, size] = co_await asio::async_write(connection->socket, asio::buffer(out), as_result);
       if (error) co_return;
     }
   }
@@ -149,17 +192,25 @@ struct HttpServer::Impl {
     asio::steady_timer pause{executor};
     for (;;) {
       auto [error, socket] = co_await acceptor.async_accept(as_result);
-      if (error || tasks.size() > max_connections) {
-        pause.expires_after(accept_pause);
-        co_await pause.async_wait(as_result);
+      if (!error) {
+        open(std::move(socket));
         continue;
       }
-      tasks.spawn("http_connection", serve(std::move(socket)));
+      pause.expires_after(accept_pause);
+      co_await pause.async_wait(as_result);
     }
   }
 
+  // Takes the connection off the list, whichever way its task ends.
+  struct Leaving {
+    std::shared_ptr<Opened> opened;
+    std::shared_ptr<Open> mine;
+    ~Leaving() { opened->remove(mine); }
+  };
+
   asio::any_io_executor executor;
   Handler handler;
+  std::shared_ptr<Opened> opened = std::make_shared<Opened>();  // tasks may end after us, in the io_context
   TaskGroup tasks;
 };
 

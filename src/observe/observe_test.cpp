@@ -71,6 +71,21 @@ TEST(HttpServer, AnswersGetAndRefusesTheRest) {
   ::unlink(path.c_str());
 }
 
+TEST(HttpServer, ManyWhoSayNothingDoNotKeepOthersOut) {
+  const std::string path = (std::filesystem::temp_directory_path() / ("berth-crowd-" + std::to_string(::getpid()))).string();
+  asio::io_context context;
+  HttpServer server{context.get_executor(), [](std::string_view, bool) { return HttpPage{.body = "here"}; }};
+  ASSERT_TRUE(server.listen_unix(path));
+  std::thread runner{[&] { context.run(); }};
+  asio::io_context silent;
+  std::vector<asio::local::stream_protocol::socket> crowd;
+  for (int i = 0; i < 200; ++i) crowd.emplace_back(silent).connect(asio::local::stream_protocol::endpoint{path});
+  EXPECT_TRUE(fetch(path, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").ends_with("here"));
+  context.stop();
+  runner.join();
+  ::unlink(path.c_str());
+}
+
 TEST(HttpServer, RefusesAnAddressThatIsNone) {
   asio::io_context context;
   HttpServer server{context.get_executor(), [](std::string_view, bool) { return HttpPage{}; }};

@@ -186,7 +186,7 @@ Result<std::unique_ptr<ChildProcess>> ChildProcess::start(const asio::any_io_exe
   return std::unique_ptr<ChildProcess>{new ChildProcess{std::move(state)}};
 }
 
-ChildProcess::~ChildProcess() {
+ChildProcess::~ChildProcess() {  // NOLINT(bugprone-exception-escape): cancelling a timer throws nothing
   signal(SIGKILL);
   state_->reap(0);
   state_->close();

@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "base/text.hpp"
+
 namespace berth {
 namespace {
 
@@ -174,7 +176,6 @@ class Planner {
   // B5. Takes this address off; label and finalizer too, unless the Service keeps another record.
   [[nodiscard]] ServicePatch clear(const Service& service, const Held& held) const {
     ServicePatch patch{service.name, service.uid, service.version, {}, {}, {}, {}};
-    const std::string ip = held.ip.to_string();
     const auto found = records_.find(service.name);
     const bool keeps_another = std::ranges::any_of(found->second, [&](const Held& other) {
       return other.holder->uid == service.uid && other.ip != held.ip;
@@ -216,7 +217,7 @@ class Planner {
                                         fmt::format("annotation {} has the value \"{}\": only \"{}\" asks for an address; "
                                                     "the Service is left alone",
                                                     keys::opt_in,
-                                                    service.annotations.find(keys::opt_in)->second.substr(0, 100),
+                                                    clipped(service.annotations.find(keys::opt_in)->second, 100),
                                                     keys::opt_in_value)}}});
       strip_leftovers(service, reason);
     }

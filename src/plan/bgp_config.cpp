@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "base/result.hpp"
+#include "base/text.hpp"
 
 namespace berth {
 namespace {
@@ -19,7 +20,7 @@ Result<std::uint64_t> parse_seconds(std::string_view field, const std::string& t
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc{} || end != text.data() + text.size() || value > 65535 || value < least)
     return fail(ErrorCode::invalid,
-                fmt::format("spec.timers.config.{} is \"{}\": write whole seconds from {} to 65535", field, text.substr(0, 40), least));
+                fmt::format("spec.timers.config.{} is \"{}\": write whole seconds from {} to 65535", field, clipped(text, 40), least));
   return value;
 }
 
@@ -47,11 +48,17 @@ void apply_graceful_restart(const GracefulRestart& from, BgpPeerConfig& to) {
 class Configurer {
  public:
   Configurer(const World& world, const std::string& node, const BgpDesired& previous)
-      : world_(world), self_(world.nodes.find(node)), previous_(previous) {}
+      : world_(world), node_(node), self_(world.nodes.find(node)), previous_(previous) {}
 
   BgpConfiguration run() {
     const BgpConf* conf = world_.bgp_confs.find("default");
-    if (conf == nullptr || conf->deleting || is_cni_duty(conf->labels) || self_ == nullptr) return {};
+    if (conf == nullptr || conf->deleting || is_cni_duty(conf->labels)) return {};
+    if (self_ == nullptr) {  // it left; sessions stay until this process is told to go
+      report(*conf, fmt::format("there is no Node {}: a speaker needs the name of the Node it runs on (--node-name)", node_));
+      out_.global = previous_.global;
+      out_.peers = previous_.peers;
+      return std::move(out_);
+    }
     configure_peers(*conf);
     configure_global(*conf);
     if (!out_.global) out_.peers.clear();
@@ -86,7 +93,7 @@ class Configurer {
     if (conf.router_id.empty() || by_rack) return own;
     const auto written = IpAddress::parse(conf.router_id);
     if (!written || written->family != IpFamily::v4 || written->number == 0) {
-      report(conf, fmt::format("spec.routerId \"{}\" is no IPv4 notation: the node's address {} is used", conf.router_id.substr(0, 60), own));
+      report(conf, fmt::format("spec.routerId \"{}\" is no IPv4 notation: the node's address {} is used", clipped(conf.router_id, 60), own));
       return own;
     }
     if (world_.nodes.rows().size() > 1) {
@@ -138,12 +145,12 @@ class Configurer {
     if (!peer.has_conf) return refuse("spec.conf is missing: give spec.conf.neighborAddress and spec.conf.peerAs");
     const auto neighbor = IpAddress::parse(peer.neighbor_address);
     if (!neighbor)
-      return refuse(fmt::format("field Spec.Conf.NeighborAddress invalid: \"{}\" is no IP address", peer.neighbor_address.substr(0, 60)));
+      return refuse(fmt::format("field Spec.Conf.NeighborAddress invalid: \"{}\" is no IP address", clipped(peer.neighbor_address, 60)));
     if (peer.peer_as == 0) return refuse("spec.conf.peerAs is 0: set the router's AS number, 1 to 4294967295");
     if (peer.remote_port > 65535) return refuse(fmt::format("spec.transport.remotePort {} is not from 1 to 65535", peer.remote_port));
     if (peer.ebgp_multihop_ttl > 255) return refuse(fmt::format("spec.ebgpMultihop.multihopTtl {} is not from 1 to 255", peer.ebgp_multihop_ttl));
     if (!peer.remote_address.empty() && !IpAddress::parse(peer.remote_address))
-      return refuse(fmt::format("spec.transport.remoteAddress \"{}\" is no IP address", peer.remote_address.substr(0, 60)));
+      return refuse(fmt::format("spec.transport.remoteAddress \"{}\" is no IP address", clipped(peer.remote_address, 60)));
 
     BgpPeerConfig out;
     // RFC 4271 §4.2: 0 or at least 3; 0 would leave a dead session standing for ever.
@@ -185,22 +192,19 @@ class Configurer {
 
   Result<std::vector<BgpPeerConfig::Family>> configure_families(const BgpPeer& peer, const IpAddress& neighbor, bool graceful_restart) {
     std::vector<BgpPeerConfig::Family> out;
-    if (peer.families.empty()) {
-      out.push_back({neighbor.family, graceful_restart, false, send_max()});
-      return out;
-    }
     for (const BgpPeer::Family& written : peer.families) {
       if (!written.enabled) continue;
       if (!written.safi.empty() && written.safi != "SAFI_UNICAST")
-        return fail(ErrorCode::invalid, fmt::format("spec.afiSafis config.family.safi \"{}\": only SAFI_UNICAST is announced", written.safi.substr(0, 40)));
+        return fail(ErrorCode::invalid, fmt::format("spec.afiSafis config.family.safi \"{}\": only SAFI_UNICAST is announced", clipped(written.safi, 40)));
       IpFamily family = neighbor.family;
       if (written.afi == "AFI_IP") family = IpFamily::v4;
       else if (written.afi == "AFI_IP6") family = IpFamily::v6;
       else if (!written.afi.empty())
-        return fail(ErrorCode::invalid, fmt::format("spec.afiSafis config.family.afi \"{}\": write AFI_IP or AFI_IP6", written.afi.substr(0, 40)));
+        return fail(ErrorCode::invalid, fmt::format("spec.afiSafis config.family.afi \"{}\": write AFI_IP or AFI_IP6", clipped(written.afi, 40)));
       if (std::ranges::find(out, family, &BgpPeerConfig::Family::family) != out.end()) continue;
       out.push_back({family, graceful_restart, written.add_path_receive, std::min(written.add_path_send_max, 255U)});
     }
+    if (out.empty()) out.push_back({neighbor.family, graceful_restart, false, send_max()});
     return out;
   }
 
@@ -218,6 +222,7 @@ class Configurer {
   }
 
   const World& world_;
+  const std::string& node_;
   const Node* self_;
   const BgpDesired& previous_;
   BgpConfiguration out_;

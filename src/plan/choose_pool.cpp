@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "base/text.hpp"
+
 namespace berth {
 namespace {
 
@@ -71,7 +73,7 @@ PoolChoice choose_pools(const Claim& claim, const ObjectName& service, const Wor
     choice.refusals.push_back({PendingReason::wanted_ip_invalid,
                                fmt::format("the wanted address \"{}\" is not an IP address: correct annotation {} "
                                            "or spec.loadBalancerIP",
-                                           claim.wanted_text.substr(0, 100), keys::wanted_ip)});
+                                           clipped(claim.wanted_text, 100), keys::wanted_ip)});
     return choice;
   }
   if (!claim.pool.empty()) {
@@ -79,7 +81,7 @@ PoolChoice choose_pools(const Claim& claim, const ObjectName& service, const Wor
     if (pool == nullptr) {
       choice.refusals.push_back({PendingReason::pool_missing,
                                  fmt::format("eip:{} does not exist: create it or correct annotation {}",
-                                             claim.pool.substr(0, 253), keys::pool)});
+                                             clipped(claim.pool, 253), keys::pool)});
       return choice;
     }
     if (claim.wanted_ip && pool->invalid.empty() && !contains(*pool, *claim.wanted_ip)) {

@@ -15,6 +15,13 @@ using namespace std::chrono_literals;
 constexpr Duration write_interval = 2s;
 constexpr Duration counters_interval = 5min;
 constexpr std::string_view speaker_component = "speakerManager";
+constexpr Duration trouble_patience = 5s;
+
+std::string trouble_text(const IpAddress& ip, const RouteVerdict& verdict) {
+  if (verdict.reason == RouteReason::other_protocol)
+    return fmt::format("service ip {} is not announced: its Eip's spec.protocol is one that Berth does not speak yet; use bgp", ip.to_string());
+  return fmt::format("no available nodes for service ip {}:{} ({})", ip.to_string(), verdict.service.to_string(), to_string(verdict.reason));
+}
 
 // What is worth a write at once: everything but counters, queues and timers' echoes.
 bool same_state(const BgpPeerStatus& a, const BgpPeerStatus& b) {
@@ -46,6 +53,11 @@ asio::awaitable<void> BgpReport::run() {
     wake_at_.reset();
     if (!world_.bgp_confs.synced() || !world_.bgp_peers.synced()) continue;
     tell_problems();
+    if (retry_at_ && timers_.now() < *retry_at_) {
+      wake_at_ = retry_at_;
+      continue;
+    }
+    retry_at_.reset();
     co_await write_server();
     co_await write_sessions();
   }
@@ -95,6 +107,7 @@ asio::awaitable<void> BgpReport::write_sessions() {
       written_[name] = {status, timers_.now()};
     } else {
       failed("BgpPeer " + name, written.error());
+      co_return;
     }
   }
   // Entries of ours at peers that we do not speak to any more.
@@ -112,33 +125,47 @@ asio::awaitable<void> BgpReport::write_sessions() {
 
 void BgpReport::failed(const std::string& what, const Error& error) {
   log::warning("write_failed", {{"doing", "write the BGP status"}, {"object", what}, {"code", to_string(error.code)}, {"error", error.text}});
-  const Instant at = timers_.now() + backoff_.next(rng_);
-  if (!wake_at_ || at < *wake_at_) wake_at_ = at;
+  retry_at_ = timers_.now() + backoff_.next(rng_);
+  wake_at_ = retry_at_;
 }
 
-void RouteEvents::update(const std::map<IpAddress, RouteVerdict>& verdicts, bool speak) {
-  if (speak && before_) {
-    const auto post = [&](const ObjectName& name, bool warning, std::string reason, std::string text) {
-      const Service* service = world_.services.find(name);
-      if (service == nullptr) return;
-      events_.post({{"v1", "Service", name.space, name.name, service->uid}, warning, std::string{speaker_component},
-                    std::move(reason), std::move(text)});
-    };
-    for (const auto& [ip, verdict] : verdicts) {
-      const auto old = before_->find(ip);
-      const bool was_announced = old != before_->end() && old->second.reason == RouteReason::announced;
-      if (verdict.reason == RouteReason::announced) {
-        if (was_announced && old->second.nodes == verdict.nodes) continue;
-        post(verdict.service, false, "SetBalancer", fmt::format("success to add nexthops [{}]", fmt::join(verdict.nodes, ", ")));
-      } else if (verdict.reason != RouteReason::freeing && verdict.reason != RouteReason::service_unknown &&
-                 verdict.reason != RouteReason::other_protocol && (old == before_->end() || old->second.reason != verdict.reason)) {
-        post(verdict.service, true, "SetBalancer",
-             fmt::format("no available nodes for service ip {}:{} ({})", ip.to_string(), verdict.service.to_string(), to_string(verdict.reason)));
-      } else if (verdict.reason == RouteReason::freeing && was_announced) {
-        post(verdict.service, false, "DelBalancer", "success to withdraw announcement for service");
+void RouteEvents::post(const RouteVerdict& verdict, bool warning, std::string reason, std::string text) {
+  const Service* service = world_.services.find(verdict.service);
+  if (service == nullptr) return;
+  events_.post({{"v1", "Service", verdict.service.space, verdict.service.name, service->uid}, warning, std::string{speaker_component},
+                std::move(reason), std::move(text)});
+}
+
+void RouteEvents::update(const std::map<IpAddress, RouteVerdict>& verdicts, bool speak, Instant now) {
+  std::map<IpAddress, Trouble> troubles;
+  for (const auto& [ip, verdict] : verdicts) {
+    const RouteVerdict* old = nullptr;
+    if (before_)
+      if (const auto found = before_->find(ip); found != before_->end()) old = &found->second;
+    const bool was_announced = old != nullptr && old->reason == RouteReason::announced;
+    const bool tell = speak && before_;
+    switch (verdict.reason) {
+      case RouteReason::announced:
+        if (tell && !(was_announced && old->nodes == verdict.nodes))
+          post(verdict, false, "SetBalancer", fmt::format("success to add nexthops [{}]", fmt::join(verdict.nodes, ", ")));
+        break;
+      case RouteReason::freeing:
+        if (tell && was_announced) post(verdict, false, "DelBalancer", "success to withdraw announcement for service");
+        break;
+      case RouteReason::service_unknown: break;
+      default: {
+        const auto known = troubles_.find(ip);
+        const bool lasts = known != troubles_.end() && known->second.reason == verdict.reason;
+        Trouble trouble = lasts ? known->second : Trouble{verdict.reason, now, !tell};
+        if (tell && !trouble.told && now - trouble.since >= trouble_patience) {
+          trouble.told = true;
+          post(verdict, true, "SetBalancer", trouble_text(ip, verdict));
+        }
+        troubles.emplace(ip, trouble);
       }
     }
   }
+  troubles_ = std::move(troubles);
   before_ = verdicts;
 }
 

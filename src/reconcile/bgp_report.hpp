@@ -20,7 +20,7 @@ namespace berth {
 // What there is to tell.
 struct BgpSituation {
   std::optional<BgpConf::NodeStatus> server;  // absent: BGP is not configured on this node
-  std::vector<std::pair<std::string, BgpPeerStatus>> sessions;  // by name of the BgpPeer
+  std::vector<std::pair<std::string, BgpPeerStatus>> sessions;  // by name of the BgpPeer, one for each that is configured
   std::vector<BgpProblem> problems;
 };
 
@@ -58,19 +58,29 @@ class BgpReport {
   std::map<std::string, Written> written_;
   Backoff backoff_{{.initial = std::chrono::seconds{1}, .limit = std::chrono::seconds{60}}};
   std::optional<Instant> wake_at_;
+  std::optional<Instant> retry_at_;  // after a failure, nothing is written before
 };
 
 // Events SetBalancer and DelBalancer of OpenELB: which nodes an address got as next hops. Sent by one
-// process only, and only for changes that it saw itself.
+// process only, and only for changes that it saw itself. That there are none is told when it has lasted
+// for some seconds: a Service is often made before its pods.
 class RouteEvents {
  public:
   RouteEvents(EventSink& events, const World& world) : events_(events), world_(world) {}
-  void update(const std::map<IpAddress, RouteVerdict>& verdicts, bool speak);
+  void update(const std::map<IpAddress, RouteVerdict>& verdicts, bool speak, Instant now);
 
  private:
+  struct Trouble {
+    RouteReason reason;
+    Instant since;
+    bool told = false;
+  };
+  void post(const RouteVerdict& verdict, bool warning, std::string reason, std::string text);
+
   EventSink& events_;
   const World& world_;
   std::optional<std::map<IpAddress, RouteVerdict>> before_;
+  std::map<IpAddress, Trouble> troubles_;
 };
 
 }  // namespace berth

@@ -75,6 +75,7 @@ asio::awaitable<void> Controller::run() {
     start_pool_work();
     start_bgp_upkeep();
     tell();
+    forget_what_is_gone();
     const Duration took = timers_.now() - begun;
     counters_.last_plan_seconds = seconds(took);
     co_await bell_.wait_until(timers_, wake_at_);
@@ -405,6 +406,15 @@ void Controller::tell_pending(const Pending& pending, bool misaddressed) {
   events_.post({reference(pending.service, pending.uid), true, std::string{service_component},
                 choice ? "ConstructRequest" : "AssignIPFailed",
                 misaddressed ? text : choice ? "failed to construct allocate request: " + text : text});
+}
+
+// Objects that are gone leave nothing behind here.
+void Controller::forget_what_is_gone() {
+  const Instant now = timers_.now();
+  std::erase_if(failures_, [&](const auto& item) { return item.second.retry_at + 1min < now; });
+  const auto gone = [&](const auto& item) { return keeper_.world().pools.find(item.first) == nullptr; };
+  std::erase_if(pool_status_allowed_, gone);
+  std::erase_if(told_pools_, gone);
 }
 
 void Controller::tell_pools() {

@@ -71,6 +71,7 @@ class Controller {
   void tell();
   void tell_pending(const Pending& pending, bool misaddressed);
   void tell_pools();
+  void forget_what_is_gone();
 
   // Starts `work` for `key` unless one is under way or the key waits after a failure.
   bool may_start(const std::string& key);

@@ -59,7 +59,23 @@ WorldKeeper::WorldKeeper()
 
 WorldKeeper::~WorldKeeper() = default;
 
-void WorldKeeper::heard(Service service) { services_->upsert(std::move(service)); }
+namespace {
+
+// The answer to the write that took off the last finalizer: the object is not there any more, and the
+// watch may have told so already.
+template <class T>
+bool was_the_end_of(const T& row) {
+  return row.deleting && row.finalizers.empty();
+}
+
+}  // namespace
+
+void WorldKeeper::heard(Service service) {
+  if (was_the_end_of(service))
+    services_->erase(service.name, service.version);
+  else
+    services_->upsert(std::move(service));
+}
 
 void WorldKeeper::heard(AddressBlock block, std::uint64_t read_at) {
   stamp(block, world_.blocks, begin());
@@ -67,7 +83,12 @@ void WorldKeeper::heard(AddressBlock block, std::uint64_t read_at) {
   if (world_.blocks.upsert(std::move(block))) changed();
 }
 
-void WorldKeeper::heard(Pool pool) { pools_->upsert(std::move(pool)); }
+void WorldKeeper::heard(Pool pool) {
+  if (was_the_end_of(pool))
+    pools_->erase(pool.name, pool.version);
+  else
+    pools_->upsert(std::move(pool));
+}
 
 void WorldKeeper::gone(const ObjectName& service, std::uint64_t read_at) {
   const Service* known = world_.services.find(service);

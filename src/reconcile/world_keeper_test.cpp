@@ -67,6 +67,20 @@ TEST(WorldKeeper, ALateNotFoundDoesNotTakeAwayWhatWasHeardSince) {
   EXPECT_EQ(keeper.world().blocks.find("v4-192.0.2.0-26"), nullptr);
 }
 
+TEST(WorldKeeper, TheAnswerToTheLastFinalizersRemovalBringsNothingBack) {
+  WorldKeeper keeper;
+  keeper.services().upsert(web("7"));
+  Service ended = web("8");
+  ended.deleting = true;
+  keeper.heard(ended);
+  EXPECT_EQ(keeper.world().services.find(name), nullptr) << "the answer overtook the watch";
+  keeper.heard(ended);
+  EXPECT_EQ(keeper.world().services.find(name), nullptr) << "the watch was first";
+  keeper.services().upsert(web("9"));
+  keeper.heard(ended);
+  EXPECT_NE(keeper.world().services.find(name), nullptr) << "made anew meanwhile";
+}
+
 TEST(WorldKeeper, EveryChangeRings) {
   WorldKeeper keeper;
   int rings = 0;

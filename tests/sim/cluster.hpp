@@ -25,14 +25,18 @@ class SimCluster final : public Cluster {
   SimCluster(SimStore& store, Timers& timers, SimRng& rng, const Network& network)
       : store_(store), timers_(timers), rng_(rng), network_(network) {}
 
-  // Lists everything once, then follows the logs until cancelled.
-  asio::awaitable<void> watch(WorldKeeper& keeper) {
+  // Lists everything once, then follows the logs until cancelled. `keeper` has a feed for each kind, as
+  // WorldKeeper does.
+  template <class Keeper>
+  asio::awaitable<void> watch(Keeper& keeper) {
     list(keeper);
     for (;;) {
       co_await timers_.sleep_for(some(network_.watch_delay_max) + Duration{1});
       follow(store_.service_log(), services_, keeper.services());
       follow(store_.block_log(), blocks_, keeper.blocks());
       follow(store_.pool_log(), pools_, keeper.pools());
+      follow(store_.bgp_conf_log(), bgp_confs_, keeper.bgp_confs());
+      follow(store_.bgp_peer_log(), bgp_peers_, keeper.bgp_peers());
     }
   }
 
@@ -62,10 +66,26 @@ class SimCluster final : public Cluster {
     ++pool_status_patches;
     return ask<Result<Pool>>([this, name = std::move(name), status = std::move(status)] { return store_.patch_pool_status(name, status); });
   }
-  asio::awaitable<Result<>> patch_bgp_conf_finalizers(BgpConf, std::vector<std::string>) override { return nothing(); }
-  asio::awaitable<Result<>> patch_bgp_peer_finalizers(BgpPeer, std::vector<std::string>) override { return nothing(); }
-  asio::awaitable<Result<>> patch_bgp_conf_status(std::string, std::string, std::optional<BgpConf::NodeStatus>) override { return nothing(); }
-  asio::awaitable<Result<>> patch_bgp_peer_status(std::string, std::string, std::optional<BgpPeerStatus>) override { return nothing(); }
+  asio::awaitable<Result<>> patch_bgp_conf_finalizers(BgpConf conf, std::vector<std::string> finalizers) override {
+    return ask<Result<>>([this, conf = std::move(conf), finalizers = std::move(finalizers)] {
+      return without_value(store_.patch_bgp_conf_finalizers(conf, finalizers));
+    });
+  }
+  asio::awaitable<Result<>> patch_bgp_peer_finalizers(BgpPeer peer, std::vector<std::string> finalizers) override {
+    return ask<Result<>>([this, peer = std::move(peer), finalizers = std::move(finalizers)] {
+      return without_value(store_.patch_bgp_peer_finalizers(peer, finalizers));
+    });
+  }
+  asio::awaitable<Result<>> patch_bgp_conf_status(std::string name, std::string node, std::optional<BgpConf::NodeStatus> status) override {
+    return ask<Result<>>([this, name = std::move(name), node = std::move(node), status = std::move(status)] {
+      return store_.patch_bgp_conf_status(name, node, status);
+    });
+  }
+  asio::awaitable<Result<>> patch_bgp_peer_status(std::string name, std::string node, std::optional<BgpPeerStatus> status) override {
+    return ask<Result<>>([this, name = std::move(name), node = std::move(node), status = std::move(status)] {
+      return store_.patch_bgp_peer_status(name, node, status);
+    });
+  }
   asio::awaitable<WorkloadFate> workload_fate(ObjectName) override { co_return WorkloadFate::unknown; }
 
   std::uint64_t block_writes = 0;
@@ -73,15 +93,20 @@ class SimCluster final : public Cluster {
   std::uint64_t pool_status_patches = 0;
 
  private:
-  void list(WorldKeeper& keeper) {
+  template <class Keeper>
+  void list(Keeper& keeper) {
     services_ = store_.service_log().size();
     blocks_ = store_.block_log().size();
     pools_ = store_.pool_log().size();
+    bgp_confs_ = store_.bgp_conf_log().size();
+    bgp_peers_ = store_.bgp_peer_log().size();
     const ResourceVersion version{std::to_string(store_.version())};
     keeper.services().replace(values(store_.services()), version, false);
     keeper.pools().replace(values(store_.pools()), version, false);
     keeper.namespaces().replace({}, version, false);
     keeper.blocks().replace(values(store_.blocks()), version, false);
+    keeper.bgp_confs().replace(values(store_.bgp_confs()), version, false);
+    keeper.bgp_peers().replace(values(store_.bgp_peers()), version, false);
   }
 
   template <class K, class T>
@@ -100,7 +125,11 @@ class SimCluster final : public Cluster {
     }
   }
   Duration some(Duration most) { return Duration{static_cast<Duration::rep>(rng_.fraction() * static_cast<double>(most.count()))}; }
-  static asio::awaitable<Result<>> nothing() { co_return Result<>{}; }
+  template <class T>
+  static Result<> without_value(const Result<T>& result) {
+    if (!result) return fail(result.error());
+    return {};
+  }
 
   template <class Answer, class Request>
   asio::awaitable<Answer> ask(Request request) {
@@ -123,6 +152,8 @@ class SimCluster final : public Cluster {
   std::size_t services_ = 0;  // how far each log was followed
   std::size_t blocks_ = 0;
   std::size_t pools_ = 0;
+  std::size_t bgp_confs_ = 0;
+  std::size_t bgp_peers_ = 0;
 };
 
 class RecordingEvents final : public EventSink {

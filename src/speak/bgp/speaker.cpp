@@ -43,7 +43,7 @@ asio::awaitable<void> BgpSpeaker::run() {
       if (wanted && (!retry_at_ || *retry_at_ <= begun)) co_await apply();
     }
     if (sessions_changed_ || timers_.now() - sessions_read_ >= sessions_interval) co_await read_sessions();
-    if (report_) report_();
+    if (report_ && counters_.plans > 0) report_();
     const auto next = earliest(earliest(routes_.wake_at, retry_at_), sessions_read_ + sessions_interval);
     co_await bell_.wait_until(timers_, next);
     const Duration planning{static_cast<Duration::rep>(counters_.last_plan_seconds * 1e9)};
@@ -97,7 +97,10 @@ asio::awaitable<void> BgpSpeaker::read_sessions() {
     co_return;
   }
   Result<std::vector<BgpPeerStatus>> read = co_await engine_.peers();
-  if (read) sessions_ = std::move(*read);
+  if (read)
+    sessions_ = std::move(*read);
+  else if (read.error().code == ErrorCode::unavailable)
+    sessions_.clear();  // without an engine there is none
 }
 
 asio::awaitable<void> BgpSpeaker::stop(BgpStop how, Duration notice) {

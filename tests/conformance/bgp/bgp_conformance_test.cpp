@@ -462,6 +462,28 @@ TEST_F(BgpConformance, ALiveEngineIsAdoptedAndOnlyDifferencesAreSent) {
   });
 }
 
+TEST_F(BgpConformance, AnAdoptedEngineIsReplacedWhenItsServerHasToBeAnother) {
+  std::filesystem::create_directory(folder_ + "/engine");
+  auto orphan = ChildProcess::start(io_.get_executor(),
+                                    {.arguments = {gobgpd(), "--api-hosts", "unix://" + folder_ + "/engine/gobgpd.sock", "--pprof-disable", "--metrics-path="},
+                                     .environment = {},
+                                     .on_line = [](std::string_view) {}});
+  ASSERT_TRUE(orphan);
+  play([&]() -> asio::awaitable<void> {
+    Client client{io_.get_executor(), folder_ + "/engine/gobgpd.sock"};
+    while (!co_await client.get_bgp()) co_await timers_->sleep_for(10ms);
+    make_engine();
+    EXPECT_TRUE(co_await until([&]() -> asio::awaitable<bool> { co_return engine_->running(); }));
+    EXPECT_TRUE(co_await apply());
+    EXPECT_EQ(engine_->counters().starts, 0U) << "adopted";
+    desired_.global->as = our_as + 1;
+    EXPECT_TRUE(co_await until([&]() -> asio::awaitable<bool> { co_return (co_await apply()).has_value(); }));
+    EXPECT_EQ(engine_->counters().starts, 1U);
+    const auto global = co_await client.get_bgp();
+    EXPECT_TRUE(global && global->asn() == our_as + 1);
+  });
+}
+
 TEST_F(BgpConformance, NoConfigurationEndsSessionsAndRoutes) {
   make_engine();
   Router& router = add_router("127.0.0.2");

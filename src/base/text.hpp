@@ -1,0 +1,18 @@
+// Text from outside, cut to what a message can hold.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace berth {
+
+// At most `most` bytes of `text`, cut between characters of UTF-8: half a character is not JSON, and
+// messages end up in Events and in the state page.
+inline std::string clipped(std::string_view text, std::size_t most) {
+  if (text.size() <= most) return std::string{text};
+  while (most > 0 && (static_cast<unsigned char>(text[most]) & 0xC0U) == 0x80U) --most;
+  return std::string{text.substr(0, most)};
+}
+
+}  // namespace berth
