@@ -7,6 +7,7 @@
 
 #include "base/backoff.hpp"
 #include "base/bell.hpp"
+#include "base/pace.hpp"
 #include "base/result.hpp"
 #include "base/task_group.hpp"
 #include "base/testing/sim_timers.hpp"
@@ -56,6 +57,20 @@ TEST(TaskGroup, CancelEndsTasksAndRefusesNewOnes) {
   EXPECT_EQ(tasks.size(), 0U);
 }
 
+TEST(TaskGroup, ATaskMayEndBeforeACancellationFromOutsideTheLoopReachesIt) {
+  asio::io_context io{1};
+  Bell bell{io.get_executor()};
+  TaskGroup tasks{io.get_executor()};
+  const auto wait_once = [](Bell& b) -> asio::awaitable<void> { co_await b.wait(); };
+  tasks.spawn("one", wait_once(bell));
+  io.poll();
+  bell.ring();     // the task will end by itself
+  tasks.cancel();  // and its signal comes after
+  io.restart();
+  io.poll();
+  EXPECT_EQ(tasks.size(), 0U);
+}
+
 TEST(Time, PrintsRfc3339) {
   EXPECT_EQ(to_rfc3339(WallTime{std::chrono::microseconds{0}}), "1970-01-01T00:00:00Z");
   EXPECT_EQ(to_rfc3339_micro(WallTime{std::chrono::microseconds{1'700'000'000'000'123}}), "2023-11-14T22:13:20.000123Z");
@@ -81,6 +96,24 @@ TEST(Backoff, DoublesToTheLimitAndStartsAgainAfterSuccess) {
   EXPECT_EQ(backoff.next(rng), 150ms);
   backoff.succeeded();
   EXPECT_EQ(backoff.next(rng), 50ms);
+}
+
+TEST(Pace, AFewInARowAreFreeThenAShareOfTheTimeAndAPauseMakesThemFreeAgain) {
+  using namespace std::chrono_literals;
+  Pace pace{5, 3};
+  Instant now{1h};
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_LE(pace.next(now, 10ms), now + 10ms) << i;
+    now = now + 10ms;
+  }
+  for (int i = 0; i < 3; ++i) {
+    const Instant next = pace.next(now, 10ms);
+    EXPECT_GT(next, now + 10ms) << i;
+    now = next;
+  }
+  EXPECT_EQ(pace.next(now, 10ms), now + 50ms) << "a fifth of the time";
+  now = now + 1h;
+  EXPECT_LE(pace.next(now, 10ms), now + 10ms);
 }
 
 TEST(TaskGroup, CancelsATaskThatWaitsForABellOrATime) {

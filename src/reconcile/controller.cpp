@@ -56,6 +56,7 @@ Controller::Controller(asio::any_io_executor executor,
       keeper_(keeper),
       options_(std::move(options)),
       bell_(executor),
+      queue_short_(executor),
       idle_since_(timers.now()),
       tasks_(executor) {}
 
@@ -79,8 +80,9 @@ asio::awaitable<void> Controller::run() {
     const Duration took = timers_.now() - begun;
     counters_.last_plan_seconds = seconds(took);
     co_await bell_.wait_until(timers_, wake_at_);
-    // Planning may take a fifth of the time at most, however often something rings.
-    if (took > 200us) co_await timers_.sleep_until(begun + took * 5);
+    co_await timers_.sleep_until(pace_.next(begun, took));
+    // While more writes are planned than can be under way, a new plan would mostly say the same again.
+    if (queue_is_long()) co_await queue_short_.wait_until(timers_, begun + took * 20);
   }
 }
 
@@ -211,6 +213,7 @@ void Controller::start_service_writes() {
     ++services_in_flight_;
     start(key, write_service(key, std::move(write)));
   }
+  if (!queue_is_long()) queue_short_.ring();
 }
 
 asio::awaitable<void> Controller::write_service(std::string key, ServiceWrite write) {

@@ -15,6 +15,7 @@
 
 #include "base/backoff.hpp"
 #include "base/bell.hpp"
+#include "base/pace.hpp"
 #include "base/task_group.hpp"
 #include "base/timers.hpp"
 #include "plan/allocate.hpp"
@@ -66,6 +67,7 @@ class Controller {
  private:
   void start_block_work();
   void start_service_writes();
+  [[nodiscard]] bool queue_is_long() const { return queue_.size() > options_.service_writes_in_flight; }
   void start_pool_work();
   void start_bgp_upkeep();
   void tell();
@@ -103,6 +105,8 @@ class Controller {
   const ControllerOptions options_;
 
   Bell bell_;
+  Bell queue_short_;
+  Pace pace_{5};
   AllocationMemory memory_;
   AddressPlan plan_;
   std::deque<ServiceWrite> queue_;  // of the newest plan, not started yet

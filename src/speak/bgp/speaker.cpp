@@ -47,7 +47,7 @@ asio::awaitable<void> BgpSpeaker::run() {
     const auto next = earliest(earliest(routes_.wake_at, retry_at_), sessions_read_ + sessions_interval);
     co_await bell_.wait_until(timers_, next);
     const Duration planning{static_cast<Duration::rep>(counters_.last_plan_seconds * 1e9)};
-    if (planning > 200us) co_await timers_.sleep_until(begun + planning * 5);
+    co_await timers_.sleep_until(pace_.next(begun, planning));
   }
 }
 

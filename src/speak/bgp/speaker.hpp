@@ -12,6 +12,7 @@
 
 #include "base/backoff.hpp"
 #include "base/bell.hpp"
+#include "base/pace.hpp"
 #include "model/world.hpp"
 #include "plan/bgp_config.hpp"
 #include "plan/routes.hpp"
@@ -65,6 +66,7 @@ class BgpSpeaker {
   BgpEngine& engine_;
   const RouteOptions options_;
   Bell bell_;
+  Pace pace_{10};
   std::function<void()> report_;
   RouteMemory memory_;
   RoutePlan routes_;
