@@ -135,7 +135,9 @@ struct HttpClient::Impl {
     if (context && Clock::now() - context_made < config.reread_files_after) return context;
     auto made = std::make_shared<ssl::context>(ssl::context::tls_client);
     error_code error;
-    const auto pem = [](const std::string& text, const std::string& file) { return text.empty() && !file.empty() ? read_text(file) : text; };
+    const auto pem = [](const std::string& text, const std::string& file) {
+      return text.empty() && !file.empty() ? read_text(file) : text;
+    };
     if (config.insecure_skip_tls_verify) {
       made->set_verify_mode(ssl::verify_none);
     } else {
@@ -145,22 +147,22 @@ struct HttpClient::Impl {
       } else {
         made->add_certificate_authority(asio::buffer(pem(config.ca_pem, config.ca_file)), error);
         if (error)
-          return fail(ErrorCode::unauthorized,
-                      fmt::format("certificate-authority{} holds no CA certificate in PEM: {}",
-                                  config.ca_file.empty() ? "-data" : " " + config.ca_file, openssl_reason(error)));
+          return fail(ErrorCode::unauthorized, fmt::format("certificate-authority{} holds no CA certificate in PEM: {}",
+                                                           config.ca_file.empty() ? "-data" : " " + config.ca_file, openssl_reason(error)));
       }
     }
     if (!config.client_certificate_pem.empty() || !config.client_certificate_file.empty()) {
       made->use_certificate_chain(asio::buffer(pem(config.client_certificate_pem, config.client_certificate_file)), error);
       if (error)
-        return fail(ErrorCode::unauthorized, fmt::format("client-certificate{} holds no certificate in PEM: {}",
-                                                         config.client_certificate_file.empty() ? "-data" : " " + config.client_certificate_file,
-                                                         openssl_reason(error)));
+        return fail(
+            ErrorCode::unauthorized,
+            fmt::format("client-certificate{} holds no certificate in PEM: {}",
+                        config.client_certificate_file.empty() ? "-data" : " " + config.client_certificate_file, openssl_reason(error)));
       made->use_private_key(asio::buffer(pem(config.client_key_pem, config.client_key_file)), ssl::context::pem, error);
       if (error)
-        return fail(ErrorCode::unauthorized, fmt::format("client-key{} does not belong to client-certificate or is no key in PEM: {}",
-                                                         config.client_key_file.empty() ? "-data" : " " + config.client_key_file,
-                                                         openssl_reason(error)));
+        return fail(ErrorCode::unauthorized,
+                    fmt::format("client-key{} does not belong to client-certificate or is no key in PEM: {}",
+                                config.client_key_file.empty() ? "-data" : " " + config.client_key_file, openssl_reason(error)));
     }
     context = std::move(made);
     context_made = Clock::now();
@@ -188,8 +190,7 @@ struct HttpClient::Impl {
   }
 
   Error broken(const Connection& connection, std::string_view doing, const error_code& error) const {
-    if (connection.timed_out)
-      return {ErrorCode::timed_out, fmt::format("API server {}: {}: no answer in time", host_header, doing)};
+    if (connection.timed_out) return {ErrorCode::timed_out, fmt::format("API server {}: {}: no answer in time", host_header, doing)};
     if (error == asio::error::operation_aborted) return {ErrorCode::cancelled, "the request was cancelled"};
     return {ErrorCode::unavailable, fmt::format("API server {}: {}: {}", host_header, doing, error.message())};
   }
@@ -248,9 +249,7 @@ struct HttpClient::Impl {
     error_code ignored;
     socket.set_option(tcp::no_delay{true}, ignored);
     socket.set_option(asio::socket_base::keep_alive{true}, ignored);
-    const auto set = [&](int option, int value) {
-      ::setsockopt(socket.native_handle(), IPPROTO_TCP, option, &value, sizeof value);
-    };
+    const auto set = [&](int option, int value) { ::setsockopt(socket.native_handle(), IPPROTO_TCP, option, &value, sizeof value); };
     set(TCP_KEEPIDLE, 10);
     set(TCP_KEEPINTVL, 5);
     set(TCP_KEEPCNT, 3);
@@ -266,8 +265,7 @@ struct HttpClient::Impl {
     Connection::arm(connection, request->deadline);
     const std::string text = head(*request) + request->body;
     auto [write_error, written] = co_await asio::async_write(connection->stream, asio::buffer(text), as_result);
-    if (write_error)
-      co_return Exchange{fail(broken(*connection, request->method, write_error)), !connection->timed_out};
+    if (write_error) co_return Exchange{fail(broken(*connection, request->method, write_error)), !connection->timed_out};
 
     ResponseParser parser{on_body};
     std::vector<char> piece(read_size);
@@ -333,9 +331,7 @@ HttpClient::HttpClient(asio::any_io_executor executor, ApiConfig config)
     : impl_(std::make_unique<Impl>(std::move(executor), std::move(config))) {}
 HttpClient::~HttpClient() = default;
 
-asio::awaitable<Result<HttpResponse>> HttpClient::send(HttpRequest request) {
-  return impl_->run(std::move(request), nullptr);
-}
+asio::awaitable<Result<HttpResponse>> HttpClient::send(HttpRequest request) { return impl_->run(std::move(request), nullptr); }
 
 asio::awaitable<Result<HttpResponse>> HttpClient::stream(HttpRequest request, OnBody on_body) {
   co_return co_await impl_->run(std::move(request), &on_body);

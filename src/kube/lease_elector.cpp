@@ -25,15 +25,17 @@ LeaseElector::LeaseElector(ApiClient& client, Timers& timers, Rng& rng, LeaseOpt
 asio::awaitable<void> LeaseElector::run() {
   for (;;) {
     const auto done = co_await attempt_in_time();
-    if (!done && done.error().code != ErrorCode::cancelled && done.error().text != error_) log::warning("lease_attempt_failed", {{"error", done.error().text}});
+    if (!done && done.error().code != ErrorCode::cancelled && done.error().text != error_)
+      log::warning("lease_attempt_failed", {{"error", done.error().text}});
     error_ = done ? "" : done.error().text;
     if (leading_ && timers_.now() - renewed_ >= options_.renew_deadline) {
       log::warning("lease_lost", {{"reason", "it could not be renewed in time"}});
       set_leading(false);
     }
-    Duration wait = options_.retry_period + Duration{static_cast<Duration::rep>(
-                                                static_cast<double>(options_.retry_period.count()) * 0.2 * rng_.fraction())};
-    if (leading_) wait = std::min(wait, std::max<Duration>(renewed_ + options_.renew_deadline - timers_.now(), std::chrono::milliseconds{1}));
+    Duration wait = options_.retry_period +
+                    Duration{static_cast<Duration::rep>(static_cast<double>(options_.retry_period.count()) * 0.2 * rng_.fraction())};
+    if (leading_)
+      wait = std::min(wait, std::max<Duration>(renewed_ + options_.renew_deadline - timers_.now(), std::chrono::milliseconds{1}));
     co_await timers_.sleep_for(wait);
   }
 }

@@ -136,12 +136,10 @@ class Watcher {
       JsonReader<api::List<Wire>> reader;
       std::string query = fmt::format("limit={}", page_size);
       if (!next.empty()) query += "&continue=" + escaped(next);
-      auto done = co_await client_.stream(
-          path(query), [&reader](std::string_view bytes) { return reader.feed(bytes); }, list_silence);
+      auto done = co_await client_.stream(path(query), [&reader](std::string_view bytes) { return reader.feed(bytes); }, list_silence);
       if (done) done = reader.finish();
       if (!done) co_return fail(done.error());
-      if (!reader.problem().empty())
-        log::warning("odd_field", {{"kind", health_.kind}, {"problem", reader.problem()}});
+      if (!reader.problem().empty()) log::warning("odd_field", {{"kind", health_.kind}, {"problem", reader.problem()}});
       api::List<Wire>& page = reader.value();
       rows.reserve(rows.size() + page.items.size());
       for (Wire& item : page.items) rows.push_back(to_model(std::move(item)));
@@ -166,15 +164,15 @@ class Watcher {
     relist_ = lived_ = false;
     LineSplitter splitter{max_line};
     const int timeout = watch_seconds + static_cast<int>(60 * rng_.fraction());
-    const std::string query =
-        fmt::format("watch=1&allowWatchBookmarks=true&resourceVersion={}&timeoutSeconds={}", escaped(version_.text), timeout);
+    const std::string query = fmt::format("watch=1&allowWatchBookmarks=true&resourceVersion={}&timeoutSeconds={}", escaped(version_.text),
+                                          timeout);
     const ResourceVersion began_at = version_;
     std::optional<Instant> began;
     auto done = co_await client_.stream(
         path(query),
         [&](std::string_view bytes) {
           if (!began) began = timers_.now();
-          if (fruitless_ == 0) watching();
+          watching();
           return splitter.feed(bytes, [&](std::string_view line) { return take(line); });
         },
         watch_silence);
@@ -189,7 +187,8 @@ class Watcher {
     if (!done) {
       // 410 in either form, or a version from a future that a restored store does not know.
       const ErrorCode code = done.error().code;
-      relist_ = code == ErrorCode::gone || code == ErrorCode::invalid || done.error().text.find("Too large resource version") != std::string::npos;
+      relist_ = code == ErrorCode::gone || code == ErrorCode::invalid ||
+                done.error().text.find("Too large resource version") != std::string::npos;
     } else if (!lived_) {
       done = fail(ErrorCode::unavailable, "the API server ended the watch at once");
     }
@@ -207,7 +206,6 @@ class Watcher {
     if (!result.version.text.empty()) version_ = std::move(result.version);
     if (!result.text.empty()) log::warning("odd_field", {{"kind", health_.kind}, {"problem", result.text}});
     health_.heard = timers_.now();
-    watching();
     return {};
   }
 
@@ -282,8 +280,8 @@ asio::awaitable<void> watch(ApiClient& client, Timers& timers, Rng& rng, TableFe
   co_await watcher.run();
 }
 
-#define BERTH_KUBE_KIND(T)                                                                                        \
-  template asio::awaitable<void> watch<T>(ApiClient&, Timers&, Rng&, TableFeed<T>&, WatchHealth&);                \
+#define BERTH_KUBE_KIND(T)                                                                         \
+  template asio::awaitable<void> watch<T>(ApiClient&, Timers&, Rng&, TableFeed<T>&, WatchHealth&); \
   template WatchLine apply_watch_line<T>(std::string_view, TableFeed<T>&);
 BERTH_KUBE_KIND(Service)
 BERTH_KUBE_KIND(Node)

@@ -58,9 +58,8 @@ class SimCluster final : public Cluster {
     return ask<Result<Service>>([this, patch = std::move(patch)] { return store_.patch_service(patch); });
   }
   asio::awaitable<Result<Pool>> patch_pool_finalizers(Pool pool, std::vector<std::string> finalizers) override {
-    return ask<Result<Pool>>([this, pool = std::move(pool), finalizers = std::move(finalizers)] {
-      return store_.patch_pool_finalizers(pool, finalizers);
-    });
+    return ask<Result<Pool>>(
+        [this, pool = std::move(pool), finalizers = std::move(finalizers)] { return store_.patch_pool_finalizers(pool, finalizers); });
   }
   asio::awaitable<Result<Pool>> patch_pool_status(std::string name, Pool::Status status) override {
     ++pool_status_patches;

@@ -28,7 +28,8 @@ void apply(const ServicePatch& patch, Service& service) {
 // What is being deleted may lose finalizers, but gets no new ones.
 template <class T>
 Result<> check_finalizers(const T& now, const std::vector<std::string>& next) {
-  if (now.deleting && std::ranges::any_of(next, [&](const auto& one) { return std::ranges::find(now.finalizers, one) == now.finalizers.end(); }))
+  if (now.deleting &&
+      std::ranges::any_of(next, [&](const auto& one) { return std::ranges::find(now.finalizers, one) == now.finalizers.end(); }))
     return fail(ErrorCode::invalid, "422: no new finalizers can be added if the object is being deleted");
   return {};
 }
@@ -150,7 +151,8 @@ Result<BgpPeer> SimStore::patch_bgp_peer_finalizers(const BgpPeer& peer, std::ve
   return patch_finalizers(bgp_peers_, peer, std::move(finalizers));
 }
 
-Result<> SimStore::patch_bgp_conf_status(const std::string& name, const std::string& node,
+Result<> SimStore::patch_bgp_conf_status(const std::string& name,
+                                         const std::string& node,
                                          const std::optional<BgpConf::NodeStatus>& status) {
   const auto found = bgp_confs_.rows.find(name);
   if (found == bgp_confs_.rows.end()) return not_found();

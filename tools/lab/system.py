@@ -111,7 +111,12 @@ def gone(pid):
         os.waitpid(pid, os.WNOHANG)   # a child of ours would stay a zombie
     except OSError:
         pass
-    return start_time(pid) is None
+    if start_time(pid) is not None:
+        return False
+    try:   # its first thread may be gone before the others, which still hold ports and files
+        return set(os.listdir(f"/proc/{pid}/task")) <= {str(pid)}
+    except OSError:
+        return True
 
 
 def kill_all(find, seconds=15):
