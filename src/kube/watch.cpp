@@ -91,7 +91,7 @@ class Watcher {
       Result<> done = listed ? co_await watch_once() : co_await list();
       Backoff* backoff = &backoff_;
       if (!listed) {
-        listed = done.has_value();
+        listed = just_listed_ = done.has_value();
         if (listed) continue;
       } else if (relist_) {
         // The server has answered: only lists that lead to nothing are a reason to wait longer.
@@ -157,11 +157,27 @@ class Watcher {
     co_return Result<>{};
   }
 
+  // A store that was restored from a backup does not know our version, but gives a watch from it all the
+  // same, with nothing but bookmarks in it (seen on Kubernetes 1.34). So we ask before we resume.
+  asio::awaitable<Result<bool>> server_forgot() {
+    JsonReader<api::List<Wire>> reader;
+    auto done = co_await client_.stream(path("limit=1"), [&reader](std::string_view bytes) { return reader.feed(bytes); }, list_silence);
+    if (done) done = reader.finish();
+    if (!done) co_return fail(done.error());
+    co_return ResourceVersion{reader.value().metadata.resourceVersion}.older_than(version_);
+  }
+
   // Sets `lived_` if it was worth something, which is what tells a broken stream (weather) from one that
   // comes to nothing, and `relist_` if only a new list helps.
   asio::awaitable<Result<>> watch_once() {
-    ++health_.watches;
     relist_ = lived_ = false;
+    if (!std::exchange(just_listed_, false)) {
+      const auto forgot = co_await server_forgot();
+      if (!forgot) co_return fail(forgot.error());
+      relist_ = *forgot;
+      if (relist_) co_return fail(ErrorCode::gone, "the API server has forgotten what it told: its store was restored from a backup");
+    }
+    ++health_.watches;
     LineSplitter splitter{max_line};
     const int timeout = watch_seconds + static_cast<int>(60 * rng_.fraction());
     const std::string query = fmt::format("watch=1&allowWatchBookmarks=true&resourceVersion={}&timeoutSeconds={}", escaped(version_.text),
@@ -215,6 +231,7 @@ class Watcher {
   TableFeed<T>& feed_;
   WatchHealth& health_;
   ResourceVersion version_;
+  bool just_listed_ = false;
   bool relist_ = false;
   bool lived_ = false;
   int fruitless_ = 0;  // watches in a row that the server took, and that did not live

@@ -47,9 +47,9 @@ std::string fetch(const std::string& path, const std::string& request) {
   asio::io_context context;
   asio::local::stream_protocol::socket socket{context};
   socket.connect(asio::local::stream_protocol::endpoint{path});
-  asio::write(socket, asio::buffer(request));
   std::string answer;
   boost::system::error_code error;
+  asio::write(socket, asio::buffer(request), error);  // it may hang up before it has heard all
   asio::read(socket, asio::dynamic_buffer(answer), error);
   return answer;
 }

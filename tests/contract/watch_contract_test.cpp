@@ -36,6 +36,7 @@ class Watching : public WithServer {
   // The store answers lists; each watch is answered by the next of `streams`, the last one again and again.
   void start() {
     serve([this](const Request& request) {
+      if (request.parameter("limit") == "1") return answer(200, page({}, newest));  // is the store as new as what it told?
       if (request.parameter("watch").empty()) {
         ++lists_;
         return on_list ? on_list(request) : answer(200, page(rows, version));
@@ -60,6 +61,7 @@ class Watching : public WithServer {
 
   std::vector<std::string> rows{item("a", 5), item("b", 6)};
   int version = 10;
+  int newest = 1'000'000;
   std::function<Reply(const Request&)> on_list;
   std::vector<Reply> streams{streaming({})};
   std::size_t lists_ = 0;
@@ -91,6 +93,17 @@ TEST_F(Watching, ListsInPagesAndWatchesFromTheirVersion) {
   EXPECT_LE(seconds, 360) << "not all watches end at once";
   EXPECT_TRUE(health_.synced);
   EXPECT_EQ(health_.error, "");
+}
+
+TEST_F(Watching, AStoreThatWasRestoredFromABackupIsListedAnewBeforeItIsWatched) {
+  streams = {streaming({event("ADDED", "c", 12)}, Reply::Then::close), streaming({})};
+  newest = version = 11;
+  start();
+  ASSERT_TRUE(eventually([&] { return server_->hanging() == 1; }));
+  ASSERT_EQ(feed_.replaced.size(), 2U);
+  EXPECT_EQ(feed_.replaced[1].version.text, "11");
+  EXPECT_TRUE(feed_.replaced[1].history_lost);
+  EXPECT_EQ(watch_requests().back().parameter("resourceVersion"), "11");
 }
 
 TEST_F(Watching, APageThatIsTooOldStartsTheListAnew) {
