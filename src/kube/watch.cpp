@@ -18,8 +18,8 @@ namespace {
 constexpr int page_size = 500;
 constexpr std::size_t max_line = std::size_t{16} << 20;  // an object is at most 1.5 MiB in etcd, managedFields included
 constexpr auto list_silence = std::chrono::seconds{30};
-// The API server sends a bookmark about once a minute where nothing else happens.
-constexpr auto watch_silence = std::chrono::seconds{150};
+// The API server sends a bookmark about once a minute where nothing else happens, the first after two.
+constexpr auto watch_silence = std::chrono::seconds{180};
 constexpr int watch_seconds = 300;
 constexpr auto long_enough = std::chrono::seconds{1};
 constexpr int max_fruitless = 5;  // then it is listed anew: perhaps one event can't be read

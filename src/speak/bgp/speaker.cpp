@@ -18,6 +18,25 @@ std::optional<Instant> earliest(std::optional<Instant> a, std::optional<Instant>
   return std::min(*a, *b);
 }
 
+// A line for each session that came up or went down; what lies between is detail.
+void log_changes(const std::vector<BgpPeerStatus>& before, const std::vector<BgpPeerStatus>& now) {
+  const auto is_up = [](const std::vector<BgpPeerStatus>& sessions, const std::string& neighbor) {
+    const auto found = std::ranges::find(sessions, neighbor, &BgpPeerStatus::neighbor_address);
+    return found != sessions.end() && found->session_state == SessionState::established;
+  };
+  for (const BgpPeerStatus& session : now)
+    if (is_up(now, session.neighbor_address) && !is_up(before, session.neighbor_address))
+      log::info("bgp_session_up", {{"neighbor", session.neighbor_address},
+                                   {"peer_as", session.peer_as},
+                                   {"graceful_restart", session.graceful_restart ? "yes" : "no"},
+                                   {"add_path", session.add_path_send ? "yes" : "no"}});
+  for (const BgpPeerStatus& session : before) {
+    if (!is_up(before, session.neighbor_address) || is_up(now, session.neighbor_address)) continue;
+    const auto found = std::ranges::find(now, session.neighbor_address, &BgpPeerStatus::neighbor_address);
+    log::warning("bgp_session_down", {{"neighbor", session.neighbor_address}, {"reason", found == now.end() ? "it is configured no more, or the engine is gone" : found->last_error}});
+  }
+}
+
 }  // namespace
 
 BgpSpeaker::BgpSpeaker(const asio::any_io_executor& executor,
@@ -97,10 +116,10 @@ asio::awaitable<void> BgpSpeaker::read_sessions() {
     co_return;
   }
   Result<std::vector<BgpPeerStatus>> read = co_await engine_.peers();
-  if (read)
-    sessions_ = std::move(*read);
-  else if (read.error().code == ErrorCode::unavailable)
-    sessions_.clear();  // without an engine there is none
+  if (!read && read.error().code != ErrorCode::unavailable) co_return;
+  std::vector<BgpPeerStatus> now = read ? std::move(*read) : std::vector<BgpPeerStatus>{};  // without an engine there is none
+  log_changes(sessions_, now);
+  sessions_ = std::move(now);
 }
 
 asio::awaitable<void> BgpSpeaker::stop(BgpStop how, Duration notice) {
