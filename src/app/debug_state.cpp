@@ -24,15 +24,20 @@ json::object world(const World& world) {
         holders.push_back({{"service", holder.service.to_string()},
                            {"uid", holder.uid.text},
                            {"state", holder.state == HolderState::held ? "held" : "freeing"}});
-      entries[ip.to_string()] = {{"pool", entry.pool}, {"protocol", to_string(entry.protocol)}, {"holders", std::move(holders)},
+      entries[ip.to_string()] = {{"pool", entry.pool},
+                                 {"protocol", to_string(entry.protocol)},
+                                 {"holders", std::move(holders)},
                                  {"reservedFor", entry.reserved_for}};
     }
     blocks[name] = std::move(entries);
   }
   json::object pools;
   for (const auto& [name, pool] : world.pools.rows())
-    pools[name] = {{"address", pool.address}, {"protocol", to_string(pool.protocol)}, {"disabled", pool.disabled},
-                   {"deleting", pool.deleting}, {"invalid", pool.invalid}};
+    pools[name] = {{"address", pool.address},
+                   {"protocol", to_string(pool.protocol)},
+                   {"disabled", pool.disabled},
+                   {"deleting", pool.deleting},
+                   {"invalid", pool.invalid}};
   json::object nodes;
   for (const auto& [name, node] : world.nodes.rows()) nodes[name] = {{"ready", node.ready}, {"deleting", node.deleting}};
   return {{"services", table(world.services)},
@@ -68,10 +73,13 @@ json::object announcements(const BgpSpeaker& speaker) {
 json::object desired_bgp(const BgpSpeaker& speaker) {
   const BgpDesired& desired = speaker.desired();
   json::object out;
-  if (desired.global) out["global"] = {{"as", desired.global->as}, {"routerId", desired.global->router_id}, {"listenPort", desired.global->listen_port}};
+  if (desired.global)
+    out["global"] = {{"as", desired.global->as}, {"routerId", desired.global->router_id}, {"listenPort", desired.global->listen_port}};
   json::array peers;
   for (const BgpPeerConfig& peer : desired.peers)
-    peers.push_back({{"object", peer.object}, {"neighbor", peer.neighbor.to_string()}, {"peerAs", peer.peer_as},
+    peers.push_back({{"object", peer.object},
+                     {"neighbor", peer.neighbor.to_string()},
+                     {"peerAs", peer.peer_as},
                      {"password", !peer.auth_password.empty()}});
   out["peers"] = std::move(peers);
   json::array problems;
@@ -94,10 +102,14 @@ json::object actual_bgp(const BgpSpeaker& speaker, const BgpEngine& engine) {
   }
   json::array sessions;
   for (const BgpPeerStatus& session : speaker.sessions())
-    sessions.push_back({{"neighbor", session.neighbor_address}, {"state", to_string(session.session_state)},
-                        {"uptime", session.uptime}, {"addPathSend", session.add_path_send},
-                        {"gracefulRestart", session.graceful_restart}, {"lastError", session.last_error}});
-  return {{"running", engine.running()}, {"routes", std::move(routes)}, {"sessions", std::move(sessions)}, {"lastError", speaker.last_error()}};
+    sessions.push_back({{"neighbor", session.neighbor_address},
+                        {"state", to_string(session.session_state)},
+                        {"uptime", session.uptime},
+                        {"addPathSend", session.add_path_send},
+                        {"gracefulRestart", session.graceful_restart},
+                        {"lastError", session.last_error}});
+  return {
+      {"running", engine.running()}, {"routes", std::move(routes)}, {"sessions", std::move(sessions)}, {"lastError", speaker.last_error()}};
 }
 
 }  // namespace
@@ -107,7 +119,8 @@ std::string render_debug_state(const DebugState& state) {
   json::object desired;
   if (state.controller != nullptr) {
     const AddressPlan& plan = state.controller->last_plan();
-    desired["addresses"] = {{"allocated", plan.allocated}, {"pending", pending(plan.pending)}, {"misaddressed", pending(plan.misaddressed)}};
+    desired["addresses"] = {
+        {"allocated", plan.allocated}, {"pending", pending(plan.pending)}, {"misaddressed", pending(plan.misaddressed)}};
   }
   if (state.speaker != nullptr) {
     desired["announcements"] = announcements(*state.speaker);

@@ -19,12 +19,14 @@ struct IgnoredFlag {
 };
 // OpenELB 0.5 and 0.6, controller and speaker, and klog's.
 constexpr IgnoredFlag openelb_flags[] = {
-    {"--api-hosts", true},         {"--readiness-addr", true},  {"--webhook-port", true},    {"--webhook-cert-dir", true},
-    {"--enable-layer2", true},     {"--bind-addr", true},       {"--bind-port", true},       {"--secret", true},
-    {"--enable-keepalived-vip", true}, {"--log-path", true},    {"--keepalived-args", true}, {"--v", true},
-    {"--vmodule", true},           {"--logtostderr", true},     {"--alsologtostderr", true}, {"--stderrthreshold", true},
-    {"--log-dir", true},           {"--log-file", true},        {"--log-file-max-size", true}, {"--log-backtrace-at", true},
-    {"--add-dir-header", true},    {"--skip-headers", true},    {"--skip-log-headers", true}, {"--one-output", true},
+    {"--api-hosts", true},         {"--readiness-addr", true},   {"--webhook-port", true},
+    {"--webhook-cert-dir", true},  {"--enable-layer2", true},    {"--bind-addr", true},
+    {"--bind-port", true},         {"--secret", true},           {"--enable-keepalived-vip", true},
+    {"--log-path", true},          {"--keepalived-args", true},  {"--v", true},
+    {"--vmodule", true},           {"--logtostderr", true},      {"--alsologtostderr", true},
+    {"--stderrthreshold", true},   {"--log-dir", true},          {"--log-file", true},
+    {"--log-file-max-size", true}, {"--log-backtrace-at", true}, {"--add-dir-header", true},
+    {"--skip-headers", true},      {"--skip-log-headers", true}, {"--one-output", true},
 };
 
 void add_work_flags(CLI::App& command, Flags& flags, std::vector<std::pair<std::string, std::string>>& ignored) {
@@ -74,7 +76,9 @@ FlagsOrExit parse_flags(int argc, const char* const* argv) {
   }
   for (CLI::App* command : {run, speaker}) {
     command->add_option("--gobgpd", flags.gobgpd, "the gobgpd program [beside this one]");
-    command->add_option("--drain-wait", drain, "seconds between asking routers to prefer others (RFC 8326) and the withdrawal, when leaving for good")
+    command
+        ->add_option("--drain-wait", drain,
+                     "seconds between asking routers to prefer others (RFC 8326) and the withdrawal, when leaving for good")
         ->check(CLI::Range(0, 600));
   }
   try {

@@ -52,11 +52,15 @@ std::string describe(const Duration& duration) { return fmt::format("{:.0f} s", 
 
 // The speaker's part: engine, speaker and what tells people of them.
 struct Speaking {
-  Speaking(const asio::any_io_executor& executor, Timers& timers, Rng& rng, const Flags& flags, kube::ApiCluster& cluster,
-           EventSink& events, const WorldKeeper& keeper)
+  Speaking(const asio::any_io_executor& executor,
+           Timers& timers,
+           Rng& rng,
+           const Flags& flags,
+           kube::ApiCluster& cluster,
+           EventSink& events,
+           const WorldKeeper& keeper)
       : engine(make_gobgp_engine(executor, timers, rng, {.program = flags.gobgpd, .run_directory = flags.run_directory + "/gobgp"})),
-        speaker(executor, timers, rng, keeper.world(), *engine,
-                {.node = flags.node_name, .only_self = flags.role == Role::speaker}),
+        speaker(executor, timers, rng, keeper.world(), *engine, {.node = flags.node_name, .only_self = flags.role == Role::speaker}),
         report(executor, timers, rng, cluster, events, keeper.world(), flags.node_name),
         route_events(events, keeper.world()) {}
 
@@ -89,8 +93,13 @@ struct Speaking {
 
 // The controller's part, which exists while this process leads.
 struct Controlling {
-  Controlling(const asio::any_io_executor& executor, Timers& timers, Rng& rng, Cluster& cluster, EventSink& events,
-              WorldKeeper& keeper, ControllerOptions options)
+  Controlling(const asio::any_io_executor& executor,
+              Timers& timers,
+              Rng& rng,
+              Cluster& cluster,
+              EventSink& events,
+              WorldKeeper& keeper,
+              ControllerOptions options)
       : controller(executor, timers, rng, cluster, events, keeper, std::move(options)), tasks(executor) {
     tasks.spawn("controller", controller.run());
   }
@@ -325,8 +334,8 @@ class Process {
     if (timers_->now() - speaking_since_ >= session_grace) return "";
     for (const BgpPeerStatus& session : speaker.sessions())
       if (session.session_state != SessionState::established && !session.admin_down)
-        return fmt::format("session to {} is {}; waited for at most {}", session.neighbor_address,
-                           to_string(session.session_state), describe(session_grace));
+        return fmt::format("session to {} is {}; waited for at most {}", session.neighbor_address, to_string(session.session_state),
+                           describe(session_grace));
     return speaker.sessions().size() < speaker.desired().peers.size() ? "sessions are being set up" : "";
   }
 
@@ -396,11 +405,10 @@ class Process {
 }  // namespace
 
 int run_process(const Flags& flags) {
-  install_log_sink(flags.log_format == "json" ? LogFormat::json : LogFormat::key_value,
-                   flags.log_level == "debug"     ? log::Level::debug
-                   : flags.log_level == "warning" ? log::Level::warning
-                   : flags.log_level == "error"   ? log::Level::error
-                                                  : log::Level::info);
+  install_log_sink(flags.log_format == "json" ? LogFormat::json : LogFormat::key_value, flags.log_level == "debug"     ? log::Level::debug
+                                                                                        : flags.log_level == "warning" ? log::Level::warning
+                                                                                        : flags.log_level == "error"   ? log::Level::error
+                                                                                                                       : log::Level::info);
   Flags settled = flags;
   if (settled.node_name.empty() && settled.role != Role::controller) {
     log::error("cannot_start", {{"flag", "--node-name"}, {"error", "give the name of this Node, or set $NODE_NAME"}});

@@ -19,8 +19,7 @@ class Backoff {
   // The wait after one more failure in a row.
   Duration next(Rng& rng) {
     delay_ = delay_ == Duration{} ? limits_.initial : std::min(delay_ * 2, limits_.limit);
-    return Duration{static_cast<Duration::rep>(static_cast<double>(delay_.count()) *
-                                               (0.5 + 0.5 * rng.fraction()))};
+    return Duration{static_cast<Duration::rep>(static_cast<double>(delay_.count()) * (0.5 + 0.5 * rng.fraction()))};
   }
   void succeeded() { delay_ = {}; }
 

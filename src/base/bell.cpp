@@ -6,8 +6,7 @@
 
 namespace berth {
 
-Bell::Bell(const asio::any_io_executor& executor)
-    : timer_(executor, asio::steady_timer::time_point::max()) {}
+Bell::Bell(const asio::any_io_executor& executor) : timer_(executor, asio::steady_timer::time_point::max()) {}
 
 void Bell::ring() {
   rung_ = true;

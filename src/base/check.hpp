@@ -10,7 +10,7 @@ namespace berth {
 
 }  // namespace berth
 
-#define BERTH_CHECK(condition, why)                                        \
-  do {                                                                     \
+#define BERTH_CHECK(condition, why)                                               \
+  do {                                                                            \
     if (!(condition)) ::berth::check_failed(#condition, why, __FILE__, __LINE__); \
   } while (false)

@@ -31,9 +31,7 @@ struct Error {
   std::string text;  // one line: what failed, on what, and what to do about it if a person can
 
   // Adds what was being done, once, on the way up: "add peer 10.0.0.1: connection refused".
-  [[nodiscard]] Error with(std::string_view doing) const {
-    return Error{code, std::string{doing} + ": " + text};
-  }
+  [[nodiscard]] Error with(std::string_view doing) const { return Error{code, std::string{doing} + ": " + text}; }
   bool operator==(const Error&) const = default;
 };
 
@@ -43,9 +41,7 @@ class [[nodiscard]] Result : public tl::expected<T, Error> {
   using tl::expected<T, Error>::expected;
 };
 
-inline tl::unexpected<Error> fail(ErrorCode code, std::string text) {
-  return tl::unexpected<Error>{Error{code, std::move(text)}};
-}
+inline tl::unexpected<Error> fail(ErrorCode code, std::string text) { return tl::unexpected<Error>{Error{code, std::move(text)}}; }
 inline tl::unexpected<Error> fail(Error error) { return tl::unexpected<Error>{std::move(error)}; }
 
 }  // namespace berth

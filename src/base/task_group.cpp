@@ -44,8 +44,7 @@ void refuse_unless_cancelled(const std::string& name, const std::exception_ptr& 
 
 }  // namespace
 
-TaskGroup::TaskGroup(asio::any_io_executor executor)
-    : state_(std::make_shared<State>(std::move(executor))) {}
+TaskGroup::TaskGroup(asio::any_io_executor executor) : state_(std::make_shared<State>(std::move(executor))) {}
 
 TaskGroup::~TaskGroup() { cancel(); }
 
@@ -59,9 +58,7 @@ void TaskGroup::spawn(std::string name, asio::awaitable<void> task) {
     state->idle.cancel();
     if (error) refuse_unless_cancelled(name, error);
   };
-  asio::co_spawn(state_->executor,
-                 std::move(task),
-                 asio::bind_cancellation_slot(position->slot(), std::move(ended)));
+  asio::co_spawn(state_->executor, std::move(task), asio::bind_cancellation_slot(position->slot(), std::move(ended)));
 }
 
 void TaskGroup::cancel() {
@@ -75,8 +72,7 @@ void TaskGroup::cancel() {
 
 asio::awaitable<void> TaskGroup::join() {
   auto state = state_;
-  while (!state->running.empty())
-    co_await state->idle.async_wait(asio::as_tuple(asio::use_awaitable));
+  while (!state->running.empty()) co_await state->idle.async_wait(asio::as_tuple(asio::use_awaitable));
 }
 
 std::size_t TaskGroup::size() const { return state_->running.size(); }

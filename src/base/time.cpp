@@ -12,13 +12,8 @@ std::string date_and_time(WallTime time) {
   const auto day = floor<days>(at);
   const year_month_day date{day};
   const hh_mm_ss clock{at - day};
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}",
-                     static_cast<int>(date.year()),
-                     static_cast<unsigned>(date.month()),
-                     static_cast<unsigned>(date.day()),
-                     clock.hours().count(),
-                     clock.minutes().count(),
-                     clock.seconds().count());
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
+                     static_cast<unsigned>(date.day()), clock.hours().count(), clock.minutes().count(), clock.seconds().count());
 }
 
 }  // namespace

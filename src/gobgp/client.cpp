@@ -141,8 +141,10 @@ struct PathsCall : Call, grpc::ClientWriteReactor<api::AddPathStreamRequest> {
   api::Nothing response;
   Done done;
   void write_next() {
-    if (written + 1 == messages.size()) StartWriteLast(&messages[written], grpc::WriteOptions{});
-    else StartWrite(&messages[written]);
+    if (written + 1 == messages.size())
+      StartWriteLast(&messages[written], grpc::WriteOptions{});
+    else
+      StartWrite(&messages[written]);
   }
   void OnWriteDone(bool ok) override {
     if (ok && ++written < messages.size()) write_next();
@@ -231,7 +233,10 @@ struct Client::Core {
   }
 
   template <class Item, class Request, class Method>
-  static asio::awaitable<Result<std::vector<Item>>> list(std::shared_ptr<Core> core, std::string_view name, Request request, Method method) {
+  static asio::awaitable<Result<std::vector<Item>>> list(std::shared_ptr<Core> core,
+                                                         std::string_view name,
+                                                         Request request,
+                                                         Method method) {
     auto call = std::make_shared<ListCall<Item>>();
     call->context.set_deadline(std::chrono::system_clock::now() + stream_deadline);
     co_await finish(core->executor, core->calls, call, [&](Done done) {
@@ -259,8 +264,10 @@ Client::Client(asio::any_io_executor executor, const std::string& socket) : core
 
 Client::~Client() { core_->calls->cancel_and_wait(); }
 
-#define BERTH_GOBGP_METHOD(name) \
-  [](auto* async, grpc::ClientContext* context, const auto* request, auto* response, Done done) { async->name(context, request, response, std::move(done)); }
+#define BERTH_GOBGP_METHOD(name)                                                                  \
+  [](auto* async, grpc::ClientContext* context, const auto* request, auto* response, Done done) { \
+    async->name(context, request, response, std::move(done));                                     \
+  }
 
 asio::awaitable<Result<api::Global>> Client::get_bgp() {
   auto got = co_await Core::unary<api::GetBgpResponse>(core_, "GetBgp", api::Nothing{}, BERTH_GOBGP_METHOD(GetBgp));
@@ -309,9 +316,9 @@ asio::awaitable<Result<>> Client::set_policy_assignment(api::SetPolicyAssignment
 #undef BERTH_GOBGP_METHOD
 
 asio::awaitable<Result<std::vector<api::Peer>>> Client::list_peers() {
-  auto got = co_await Core::list<api::ListPeerResponse>(core_, "ListPeer", api::ListPeerRequest{}, [](auto* async, auto* context, auto* request, auto* reactor) {
-    async->ListPeer(context, request, reactor);
-  });
+  auto got = co_await Core::list<api::ListPeerResponse>(
+      core_, "ListPeer", api::ListPeerRequest{},
+      [](auto* async, auto* context, auto* request, auto* reactor) { async->ListPeer(context, request, reactor); });
   if (!got) co_return fail(got.error());
   std::vector<api::Peer> out;
   for (api::ListPeerResponse& response : *got) out.push_back(std::move(*response.mutable_peer()));
@@ -322,9 +329,9 @@ asio::awaitable<Result<std::vector<api::Path>>> Client::list_paths(api::Family f
   api::ListPathRequest request;
   request.set_table_type(table_global);
   *request.mutable_family() = std::move(family);
-  auto got = co_await Core::list<api::ListPathResponse>(core_, "ListPath", std::move(request), [](auto* async, auto* context, auto* to, auto* reactor) {
-    async->ListPath(context, to, reactor);
-  });
+  auto got = co_await Core::list<api::ListPathResponse>(
+      core_, "ListPath", std::move(request),
+      [](auto* async, auto* context, auto* to, auto* reactor) { async->ListPath(context, to, reactor); });
   if (!got) co_return fail(got.error());
   std::vector<api::Path> out;
   for (api::ListPathResponse& response : *got)

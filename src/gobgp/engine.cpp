@@ -220,7 +220,8 @@ class GobgpEngine final : public BgpEngine {
     co_await supervisor_.terminate(terminate_patience);
     const Instant give_up = timers_.now() + restart_patience;
     while (timers_.now() < give_up && (!client_ || supervisor_.starts() == before)) co_await came_up_.wait_until(timers_, give_up);
-    if (!client_ || supervisor_.starts() == before) co_return fail(ErrorCode::unavailable, "gobgpd did not come back after its planned restart");
+    if (!client_ || supervisor_.starts() == before)
+      co_return fail(ErrorCode::unavailable, "gobgpd did not come back after its planned restart");
     co_return Result<>{};
   }
 
@@ -289,8 +290,10 @@ class GobgpEngine final : public BgpEngine {
         read_back_at = timers_.now() + options_.read_back_interval;
       } else if (const auto client = client_; client) {
         const auto answer = co_await client->get_bgp();
-        if (answer) misses_ = 0;
-        else if (client == client_) note_error(answer.error());
+        if (answer)
+          misses_ = 0;
+        else if (client == client_)
+          note_error(answer.error());
       }
     }
   }
@@ -403,9 +406,11 @@ class GobgpEngine final : public BgpEngine {
     if (!client) co_return fail(not_running());
     FirstError errors;
     if (steps.start_server || steps.stop_server) foreign_.clear();
-    for (const IpAddress& neighbor : steps.delete_peers) errors.note(co_await delete_peer(*client, neighbor), "delete peer " + neighbor.to_string());
+    for (const IpAddress& neighbor : steps.delete_peers)
+      errors.note(co_await delete_peer(*client, neighbor), "delete peer " + neighbor.to_string());
     errors.note(co_await change_routes(*client, steps, desired.graceful_shutdown), "change routes");
-    for (const BgpPeerConfig& peer : steps.update_peers) errors.note(co_await set_peer(*client, peer, false, false), "change peer " + peer.neighbor.to_string());
+    for (const BgpPeerConfig& peer : steps.update_peers)
+      errors.note(co_await set_peer(*client, peer, false, false), "change peer " + peer.neighbor.to_string());
     for (const BgpPeerConfig& peer : steps.add_peers)
       errors.note(co_await set_peer(*client, peer, true, steps.start_server), "add peer " + peer.neighbor.to_string());
     co_return errors.result();

@@ -92,10 +92,10 @@ asio::awaitable<bool> Supervisor::start() {
   if (const auto made = make_private_directory(options_.run_directory); !made) co_return failed(made.error().text);
   // A socket left by a killed process makes the next one end at once: "address already in use".
   if (const auto removed = remove_file(socket()); !removed) co_return failed(removed.error().text);
-  auto child = ChildProcess::start(executor_,
-                                   {.arguments = {options_.program, "--api-hosts", "unix://" + socket(), "--pprof-disable", "--metrics-path="},
-                                    .environment = options_.environment,
-                                    .on_line = log_line});
+  auto child = ChildProcess::start(
+      executor_, {.arguments = {options_.program, "--api-hosts", "unix://" + socket(), "--pprof-disable", "--metrics-path="},
+                  .environment = options_.environment,
+                  .on_line = log_line});
   if (!child) co_return failed(child.error().text);
   child_ = std::move(*child);
   ++starts_;

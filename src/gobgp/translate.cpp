@@ -104,8 +104,8 @@ std::optional<IpAddress> next_hop_of(const api::Path& path) {
 
 bool is_marked(const api::Path& path) {
   for (const api::Attribute& attribute : path.pattrs())
-    if (attribute.has_communities() &&
-        std::ranges::find(attribute.communities().communities(), graceful_shutdown_community) != attribute.communities().communities().end())
+    if (attribute.has_communities() && std::ranges::find(attribute.communities().communities(), graceful_shutdown_community) !=
+                                           attribute.communities().communities().end())
       return true;
   return false;
 }
@@ -120,7 +120,8 @@ void set_prefix(const IpAddress& address, api::NLRI& nlri) {
 Result<api::Global> to_api(const BgpGlobal& global) {
   api::Global out;
   const auto router_id = IpAddress::parse(global.router_id);
-  if (!router_id || router_id->family != IpFamily::v4) return fail(ErrorCode::invalid, fmt::format("router id \"{}\" is no IPv4 notation", global.router_id));
+  if (!router_id || router_id->family != IpFamily::v4)
+    return fail(ErrorCode::invalid, fmt::format("router id \"{}\" is no IPv4 notation", global.router_id));
   out.set_asn(global.as);
   out.set_router_id(global.router_id);
   out.set_listen_port(global.listen_port);
@@ -232,7 +233,8 @@ std::optional<BgpPeerConfig> peer_from_api(const api::Peer& peer) {
   out.helper_only = peer.graceful_restart().helper_only();
   for (const api::AfiSafi& from : peer.afi_safis())
     if (const auto family = family_from(from.config().family()))
-      out.families.push_back({*family, from.mp_graceful_restart().config().enabled(), from.add_paths().config().receive(), from.add_paths().config().send_max()});
+      out.families.push_back({*family, from.mp_graceful_restart().config().enabled(), from.add_paths().config().receive(),
+                              from.add_paths().config().send_max()});
   std::ranges::sort(out.families, {}, &BgpPeerConfig::Family::family);
   return out;
 }
@@ -246,7 +248,7 @@ BgpPeerStatus status_from_api(const api::Peer& peer) {
   out.local_as = peer.conf().local_asn();
   out.peer_as = peer.conf().peer_asn();
   out.peer_group = peer.conf().peer_group();
-  constexpr std::array states{SessionState::unknown, SessionState::idle, SessionState::connect, SessionState::active,
+  constexpr std::array states{SessionState::unknown,   SessionState::idle,         SessionState::connect,    SessionState::active,
                               SessionState::open_sent, SessionState::open_confirm, SessionState::established};
   if (state.session_state() < states.size()) out.session_state = states[state.session_state()];
   out.admin_down = peer.conf().admin_down() || state.admin_state() == admin_state_down;
@@ -271,9 +273,20 @@ BgpPeerStatus status_from_api(const api::Peer& peer) {
 }
 
 std::string disconnect_text(const api::PeerState& state) {
-  constexpr std::array reasons{"", "administratively down", "hold timer expired", "notification sent", "notification received", "read failed",
-                               "write failed", "idle timer expired", "restart timer expired", "graceful restart", "invalid message", "hard reset",
-                               "deconfigured", "wrong AS number"};
+  constexpr std::array reasons{"",
+                               "administratively down",
+                               "hold timer expired",
+                               "notification sent",
+                               "notification received",
+                               "read failed",
+                               "write failed",
+                               "idle timer expired",
+                               "restart timer expired",
+                               "graceful restart",
+                               "invalid message",
+                               "hard reset",
+                               "deconfigured",
+                               "wrong AS number"};
   std::string text = state.disconnect_reason() < reasons.size() ? reasons[state.disconnect_reason()] : "unknown reason";
   if (!state.disconnect_message().empty()) {
     if (!text.empty()) text += ": ";

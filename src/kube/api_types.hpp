@@ -33,18 +33,10 @@ struct Metadata {
   std::vector<std::string> finalizers;
   std::vector<OwnerReference> ownerReferences;
 };
-BOOST_DESCRIBE_STRUCT(Metadata,
-                      (),
-                      (name,
-                       namespace_,
-                       uid,
-                       resourceVersion,
-                       creationTimestamp,
-                       deletionTimestamp,
-                       labels,
-                       annotations,
-                       finalizers,
-                       ownerReferences))
+BOOST_DESCRIBE_STRUCT(
+    Metadata,
+    (),
+    (name, namespace_, uid, resourceVersion, creationTimestamp, deletionTimestamp, labels, annotations, finalizers, ownerReferences))
 
 struct ListMetadata {
   std::string resourceVersion;
@@ -99,9 +91,7 @@ struct ServiceSpec {
   std::vector<std::string> ipFamilies;
   std::vector<ServicePort> ports;
 };
-BOOST_DESCRIBE_STRUCT(ServiceSpec,
-                      (),
-                      (type, loadBalancerClass, loadBalancerIP, externalTrafficPolicy, ipFamilies, ports))
+BOOST_DESCRIBE_STRUCT(ServiceSpec, (), (type, loadBalancerClass, loadBalancerIP, externalTrafficPolicy, ipFamilies, ports))
 struct Ingress {
   std::string ip;
   std::string hostname;
@@ -238,10 +228,9 @@ struct GracefulRestart {
   bool longlivedEnabled = false;
   std::uint32_t staleRoutesTime = 0;
 };
-BOOST_DESCRIBE_STRUCT(
-    GracefulRestart,
-    (),
-    (enabled, restartTime, helperOnly, deferralTime, notificationEnabled, longlivedEnabled, staleRoutesTime))
+BOOST_DESCRIBE_STRUCT(GracefulRestart,
+                      (),
+                      (enabled, restartTime, helperOnly, deferralTime, notificationEnabled, longlivedEnabled, staleRoutesTime))
 struct BgpConfSpec {
   std::uint32_t as = 0;
   std::map<std::string, std::uint32_t> asPerRack;
@@ -253,10 +242,9 @@ struct BgpConfSpec {
   std::optional<GracefulRestart> gracefulRestart;
   std::string policy;
 };
-BOOST_DESCRIBE_STRUCT(
-    BgpConfSpec,
-    (),
-    (as, asPerRack, routerId, listenPort, listenAddresses, families, useMultiplePaths, gracefulRestart, policy))
+BOOST_DESCRIBE_STRUCT(BgpConfSpec,
+                      (),
+                      (as, asPerRack, routerId, listenPort, listenAddresses, families, useMultiplePaths, gracefulRestart, policy))
 struct NodeConfStatus {
   std::string routerId;
   std::uint32_t as = 0;
@@ -286,15 +274,7 @@ struct PeerConf {
 };
 BOOST_DESCRIBE_STRUCT(PeerConf,
                       (),
-                      (authPassword,
-                       description,
-                       localAs,
-                       neighborAddress,
-                       peerAs,
-                       adminDown,
-                       allowOwnAs,
-                       removePrivateAs,
-                       replacePeerAs))
+                      (authPassword, description, localAs, neighborAddress, peerAs, adminDown, allowOwnAs, removePrivateAs, replacePeerAs))
 struct EbgpMultihop {
   bool enabled = false;
   std::uint32_t multihopTtl = 0;
@@ -372,9 +352,7 @@ struct BgpPeerSpec {
   std::vector<AfiSafi> afiSafis;
   std::optional<LabelSelector> nodeSelector;
 };
-BOOST_DESCRIBE_STRUCT(BgpPeerSpec,
-                      (),
-                      (conf, ebgpMultihop, timers, transport, gracefulRestart, afiSafis, nodeSelector))
+BOOST_DESCRIBE_STRUCT(BgpPeerSpec, (), (conf, ebgpMultihop, timers, transport, gracefulRestart, afiSafis, nodeSelector))
 struct NodePeerStatus {};
 BOOST_DESCRIBE_STRUCT(NodePeerStatus, (), ())
 struct BgpPeerStatus {

@@ -38,8 +38,7 @@ asio::awaitable<Result<Service>> ApiCluster::read_service(ObjectName name) {
 
 asio::awaitable<Result<AddressBlock>> ApiCluster::write_block(AddressBlock block) {
   std::string body = encode(block);
-  if (block.version.text.empty())
-    co_return modelled(co_await client_.create<api::AddressBlock>(group + "addressblocks", std::move(body)));
+  if (block.version.text.empty()) co_return modelled(co_await client_.create<api::AddressBlock>(group + "addressblocks", std::move(body)));
   co_return modelled(co_await client_.replace<api::AddressBlock>(block_path(block.name), std::move(body)));
 }
 
@@ -57,8 +56,7 @@ asio::awaitable<Result<Pool>> ApiCluster::patch_pool_finalizers(Pool pool, std::
 }
 
 asio::awaitable<Result<Pool>> ApiCluster::patch_pool_status(std::string name, Pool::Status status) {
-  co_return modelled(
-      co_await client_.patch<api::Eip>(PatchKind::json, group + "eips/" + name + "/status", pool_status_patch(status)));
+  co_return modelled(co_await client_.patch<api::Eip>(PatchKind::json, group + "eips/" + name + "/status", pool_status_patch(status)));
 }
 
 asio::awaitable<Result<>> ApiCluster::patch_bgp_conf_finalizers(BgpConf conf, std::vector<std::string> finalizers) {
@@ -71,8 +69,7 @@ asio::awaitable<Result<>> ApiCluster::patch_bgp_peer_finalizers(BgpPeer peer, st
                                         finalizers_patch(peer.uid, peer.version, finalizers));
 }
 
-asio::awaitable<Result<>> ApiCluster::patch_bgp_conf_status(std::string name, std::string node,
-                                                            std::optional<BgpConf::NodeStatus> status) {
+asio::awaitable<Result<>> ApiCluster::patch_bgp_conf_status(std::string name, std::string node, std::optional<BgpConf::NodeStatus> status) {
   co_return co_await client_.patch_only(PatchKind::merge, group + "bgpconfs/" + name + "/status", conf_status_patch(node, status));
 }
 

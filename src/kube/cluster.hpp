@@ -19,12 +19,8 @@ class ApiCluster final : public Cluster {
   asio::awaitable<Result<Pool>> patch_pool_status(std::string name, Pool::Status status) override;
   asio::awaitable<Result<>> patch_bgp_conf_finalizers(BgpConf conf, std::vector<std::string> finalizers) override;
   asio::awaitable<Result<>> patch_bgp_peer_finalizers(BgpPeer peer, std::vector<std::string> finalizers) override;
-  asio::awaitable<Result<>> patch_bgp_conf_status(std::string name,
-                                                  std::string node,
-                                                  std::optional<BgpConf::NodeStatus> status) override;
-  asio::awaitable<Result<>> patch_bgp_peer_status(std::string name,
-                                                  std::string node,
-                                                  std::optional<BgpPeerStatus> status) override;
+  asio::awaitable<Result<>> patch_bgp_conf_status(std::string name, std::string node, std::optional<BgpConf::NodeStatus> status) override;
+  asio::awaitable<Result<>> patch_bgp_peer_status(std::string name, std::string node, std::optional<BgpPeerStatus> status) override;
   asio::awaitable<WorkloadFate> workload_fate(ObjectName pod) override;
 
  private:

@@ -26,8 +26,8 @@ std::optional<std::string> from_base64(std::string text) {
   std::erase_if(text, [](char c) { return c == '\n' || c == '\r' || c == ' '; });
   if (text.empty() || text.size() % 4 != 0) return std::nullopt;
   std::string out(text.size() / 4 * 3, '\0');
-  const int written = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                                      reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
+  const int written = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()), reinterpret_cast<const unsigned char*>(text.data()),
+                                      static_cast<int>(text.size()));
   if (written < 0) return std::nullopt;
   std::size_t size = static_cast<std::size_t>(written);
   for (auto last = text.rbegin(); last != text.rend() && *last == '=' && size > 0; ++last) --size;
@@ -107,12 +107,10 @@ Result<> read_server(const Field& cluster, ApiConfig& config) {
   // Boost.URL 1.81 reads https://192.0.2.1x as the host 192.0.2.1 and the path "x".
   if (!url || url->scheme() != "https" || !is_host(url->host_address()) || url->has_userinfo() || url->has_query() || url->has_fragment() ||
       (!url->encoded_path().empty() && url->encoded_path().front() != '/'))
-    return fail(ErrorCode::invalid,
-                fmt::format("{}.server is \"{}\": write https://HOST:PORT", cluster.name(), clipped(*server, 120)));
+    return fail(ErrorCode::invalid, fmt::format("{}.server is \"{}\": write https://HOST:PORT", cluster.name(), clipped(*server, 120)));
   config.host = url->host_address();
   if (url->has_port()) {
-    if (url->port_number() == 0)
-      return fail(ErrorCode::invalid, cluster.name() + ".server: the port must be 1 to 65535");
+    if (url->port_number() == 0) return fail(ErrorCode::invalid, cluster.name() + ".server: the port must be 1 to 65535");
     config.port = url->port_number();
   }
   config.path_prefix = std::string{url->encoded_path()};

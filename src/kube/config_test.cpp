@@ -7,7 +7,8 @@ namespace {
 
 std::string kubeconfig(const std::string& cluster, const std::string& user) {
   return "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{name: c, context: {cluster: k, user: u}}]\n"
-         "clusters: [{name: k, cluster: {" + cluster + "}}]\nusers: [{name: u, user: {" + user + "}}]\n";
+         "clusters: [{name: k, cluster: {" +
+         cluster + "}}]\nusers: [{name: u, user: {" + user + "}}]\n";
 }
 const std::string server = "server: 'https://api.example:6443/x/'";
 
@@ -38,17 +39,19 @@ TEST(Kubeconfig, TakesTokensAndInsecure) {
 }
 
 TEST(Kubeconfig, AServerIsAHostAndAPathAndNothingElse) {
-  for (const std::string bad : {"https://", "https:/a", "https://192.0.2.1x", "https://192.0.2.1x/y", "https://u:p@a", "https://a?x=1", "https://a#x",
-                                "https://a%0d%0aX: y", "https://a%00", "https://a b", "a:6443", "http://a"})
+  for (const std::string bad : {"https://", "https:/a", "https://192.0.2.1x", "https://192.0.2.1x/y", "https://u:p@a", "https://a?x=1",
+                                "https://a#x", "https://a%0d%0aX: y", "https://a%00", "https://a b", "a:6443", "http://a"})
     EXPECT_EQ(refusal(kubeconfig("server: '" + bad + "'", "token: t")),
               "clusters[k].cluster.server is \"" + bad + "\": write https://HOST:PORT");
-  for (const std::string good : {"https://192.0.2.1", "https://192.0.2.1/", "https://192.0.2.1:6443/x", "https://[fd00::1]:6443", "https://a-b.c_d"})
+  for (const std::string good :
+       {"https://192.0.2.1", "https://192.0.2.1/", "https://192.0.2.1:6443/x", "https://[fd00::1]:6443", "https://a-b.c_d"})
     EXPECT_EQ(refusal(kubeconfig("server: '" + good + "'", "token: t")), "accepted") << good;
 }
 
 TEST(Kubeconfig, ATokenThatCouldNotBeSentIsRefused) {
   for (const std::string bad : {"a b", "a\\nb", "a\\r\\nX: y", "a\\n", "\\u00fc", "\\0"})
-    EXPECT_EQ(refusal(kubeconfig(server, "token: \"" + bad + "\"")), "users[u].user.token has blanks, line breaks or what is no ASCII") << bad;
+    EXPECT_EQ(refusal(kubeconfig(server, "token: \"" + bad + "\"")), "users[u].user.token has blanks, line breaks or what is no ASCII")
+        << bad;
 }
 
 TEST(Kubeconfig, RefusalsNameTheFieldAndTheCure) {

@@ -242,8 +242,7 @@ BgpPeer to_model(api::BgpPeer object) {
     LabelSelector selector;
     selector.match_labels = std::move(spec.nodeSelector->matchLabels);
     for (api::SelectorRequirement& requirement : spec.nodeSelector->matchExpressions)
-      selector.match_expressions.push_back(
-          {std::move(requirement.key), std::move(requirement.operator_), std::move(requirement.values)});
+      selector.match_expressions.push_back({std::move(requirement.key), std::move(requirement.operator_), std::move(requirement.values)});
     peer.node_selector = std::move(selector);
   }
   for (const auto& [node, status] : object.status.nodesPeerStatus) peer.status_nodes.push_back(node);

@@ -10,9 +10,7 @@ namespace {
 
 namespace json = boost::json;
 
-json::value nullable(const std::optional<std::string>& text) {
-  return text ? json::value(*text) : json::value(nullptr);
-}
+json::value nullable(const std::optional<std::string>& text) { return text ? json::value(*text) : json::value(nullptr); }
 json::array strings(const std::vector<std::string>& texts) {
   json::array out;
   for (const std::string& text : texts) out.emplace_back(text);
@@ -23,9 +21,7 @@ json::object nullable_map(const std::map<std::string, std::optional<std::string>
   for (const auto& [key, value] : map) out[key] = nullable(value);
   return out;
 }
-json::object precondition(const Uid& uid, const ResourceVersion& version) {
-  return {{"uid", uid.text}, {"resourceVersion", version.text}};
-}
+json::object precondition(const Uid& uid, const ResourceVersion& version) { return {{"uid", uid.text}, {"resourceVersion", version.text}}; }
 void set_if(json::object& object, std::string_view key, const std::string& value) {
   if (!value.empty()) object[key] = value;
 }
@@ -88,10 +84,8 @@ std::string encode(const api::Lease& lease) {
                     {"leaseTransitions", lease.spec.leaseTransitions}};
   set_if(spec, "acquireTime", lease.spec.acquireTime);
   set_if(spec, "renewTime", lease.spec.renewTime);
-  return json::serialize(json::object{{"apiVersion", "coordination.k8s.io/v1"},
-                                      {"kind", "Lease"},
-                                      {"metadata", std::move(metadata)},
-                                      {"spec", std::move(spec)}});
+  return json::serialize(json::object{
+      {"apiVersion", "coordination.k8s.io/v1"}, {"kind", "Lease"}, {"metadata", std::move(metadata)}, {"spec", std::move(spec)}});
 }
 
 std::string merge_patch(const ServicePatch& patch) {
@@ -123,20 +117,13 @@ std::string finalizers_patch(const Uid& uid, const ResourceVersion& version, con
 std::string pool_status_patch(const Pool::Status& status) {
   json::object used;
   for (const auto& [address, services] : status.used) used[address] = services;
-  json::object value{{"occupied", status.occupied},
-                     {"usage", status.usage},
-                     {"poolSize", status.pool_size},
-                     {"used", std::move(used)},
-                     {"firstIP", status.first_ip},
-                     {"lastIP", status.last_ip},
-                     {"ready", status.ready},
-                     {"v4", status.v4}};
+  json::object value{{"occupied", status.occupied}, {"usage", status.usage},    {"poolSize", status.pool_size}, {"used", std::move(used)},
+                     {"firstIP", status.first_ip},  {"lastIP", status.last_ip}, {"ready", status.ready},        {"v4", status.v4}};
   return json::serialize(json::array{json::object{{"op", "add"}, {"path", "/status"}, {"value", std::move(value)}}});
 }
 
 std::string conf_status_patch(const std::string& node, const std::optional<BgpConf::NodeStatus>& status) {
-  json::value entry = status ? json::value(json::object{{"routerId", status->router_id}, {"as", status->as}})
-                             : json::value(nullptr);
+  json::value entry = status ? json::value(json::object{{"routerId", status->router_id}, {"as", status->as}}) : json::value(nullptr);
   json::object nodes;
   nodes[node] = std::move(entry);
   return json::serialize(json::object{{"status", json::object{{"nodesConfStatus", std::move(nodes)}}}});
@@ -174,15 +161,12 @@ std::string peer_status_patch(const std::string& node, const std::optional<BgpPe
 }
 
 std::string delete_options(const Uid& uid, const ResourceVersion& version) {
-  return json::serialize(json::object{
-      {"apiVersion", "v1"}, {"kind", "DeleteOptions"}, {"preconditions", precondition(uid, version)}});
+  return json::serialize(json::object{{"apiVersion", "v1"}, {"kind", "DeleteOptions"}, {"preconditions", precondition(uid, version)}});
 }
 
 std::string new_event(const EventRecord& event, const std::string& space, const std::string& name, WallTime now) {
-  json::object involved{{"apiVersion", event.object.api_version},
-                        {"kind", event.object.kind},
-                        {"name", event.object.name},
-                        {"uid", event.object.uid.text}};
+  json::object involved{
+      {"apiVersion", event.object.api_version}, {"kind", event.object.kind}, {"name", event.object.name}, {"uid", event.object.uid.text}};
   set_if(involved, "namespace", event.object.space);
   const std::string time = to_rfc3339(now);
   return json::serialize(json::object{{"apiVersion", "v1"},

@@ -9,11 +9,15 @@ namespace berth::kube {
 namespace {
 
 TEST(Encode, AServicePatchCarriesItsPreconditionsAndOnlyWhatChanges) {
-  ServicePatch patch{.name = {"n", "a"}, .uid = {"u"}, .version = {"7"}, .labels = {{"l", std::nullopt}}, .annotations = {},
-                     .finalizers = std::vector<std::string>{"f"}, .ingress = std::vector<Ingress>{{"192.0.2.1", ""}}};
-  EXPECT_EQ(merge_patch(patch),
-            R"({"metadata":{"uid":"u","resourceVersion":"7","labels":{"l":null},"finalizers":["f"]},)"
-            R"("status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.1"}]}}})");
+  ServicePatch patch{.name = {"n", "a"},
+                     .uid = {"u"},
+                     .version = {"7"},
+                     .labels = {{"l", std::nullopt}},
+                     .annotations = {},
+                     .finalizers = std::vector<std::string>{"f"},
+                     .ingress = std::vector<Ingress>{{"192.0.2.1", ""}}};
+  EXPECT_EQ(merge_patch(patch), R"({"metadata":{"uid":"u","resourceVersion":"7","labels":{"l":null},"finalizers":["f"]},)"
+                                R"("status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.1"}]}}})");
   patch.ingress = std::vector<Ingress>{};
   patch.labels.clear();
   patch.finalizers.reset();
@@ -23,11 +27,15 @@ TEST(Encode, AServicePatchCarriesItsPreconditionsAndOnlyWhatChanges) {
 TEST(Encode, AnAddressBlockComesBackAsItWas) {
   AddressBlock block{.name = "v4-192.0.2.0-26", .uid = {"u"}, .version = {"3"}, .addresses = {}};
   BlockEntry entry{.holders = {{.service = {"n", "a"}, .uid = {"x"}, .state = HolderState::freeing, .mark = "m"}},
-                   .pool = "p", .protocol = Protocol::layer2, .interface = "eth0", .sharing_key = "k",
-                   .reserved_for = "n/b", .freed_at = "t"};
+                   .pool = "p",
+                   .protocol = Protocol::layer2,
+                   .interface = "eth0",
+                   .sharing_key = "k",
+                   .reserved_for = "n/b",
+                   .freed_at = "t"};
   block.addresses.emplace(*IpAddress::parse("192.0.2.1"), entry);
-  block.addresses.emplace(*IpAddress::parse("2001:db8::1"), BlockEntry{.holders = {}, .pool = "", .interface = "", .sharing_key = "",
-                                                                      .reserved_for = "n/c", .freed_at = ""});
+  block.addresses.emplace(*IpAddress::parse("2001:db8::1"),
+                          BlockEntry{.holders = {}, .pool = "", .interface = "", .sharing_key = "", .reserved_for = "n/c", .freed_at = ""});
   auto read = read_json<api::AddressBlock>(encode(block));
   ASSERT_TRUE(read);
   EXPECT_EQ(to_model(std::move(read->value)), block);

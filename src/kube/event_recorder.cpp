@@ -19,8 +19,7 @@ constexpr int max_busy_waits = 600;  // half a minute: then Events go out all th
 
 }  // namespace
 
-EventRecorder::EventRecorder(const asio::any_io_executor& executor, ApiClient& client, Timers& timers, Rng& rng,
-                             std::function<bool()> busy)
+EventRecorder::EventRecorder(const asio::any_io_executor& executor, ApiClient& client, Timers& timers, Rng& rng, std::function<bool()> busy)
     : client_(client), timers_(timers), rng_(rng), busy_(std::move(busy)), bell_(executor) {}
 
 void EventRecorder::post(EventRecord event) {

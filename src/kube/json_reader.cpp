@@ -78,8 +78,7 @@ struct Handler {
       return true;
     }
     const Slot slot = take();
-    const bool fits = slot.where != nullptr &&
-                      (list ? slot.type->element != nullptr : slot.type->member != nullptr);
+    const bool fits = slot.where != nullptr && (list ? slot.type->element != nullptr : slot.type->member != nullptr);
     if (slot.where != nullptr && !fits) report(slot);
     if (fits) {
       frames.push_back({slot});
@@ -97,9 +96,7 @@ struct Handler {
     return true;
   }
   bool integer(bool negative, std::uint64_t magnitude) {
-    scalar([&](const Slot& slot) {
-      return slot.type->set_integer != nullptr && slot.type->set_integer(slot.where, negative, magnitude);
-    });
+    scalar([&](const Slot& slot) { return slot.type->set_integer != nullptr && slot.type->set_integer(slot.where, negative, magnitude); });
     return true;
   }
 
@@ -136,9 +133,7 @@ struct Handler {
       partial.append(value);
       value = partial;
     }
-    scalar([&](const Slot& slot) {
-      return slot.type->set_string != nullptr && slot.type->set_string(slot.where, value);
-    });
+    scalar([&](const Slot& slot) { return slot.type->set_string != nullptr && slot.type->set_string(slot.where, value); });
     partial.clear();
     return true;
   }
@@ -176,8 +171,7 @@ struct Core::Impl {
   Result<> write(bool more, std::string_view bytes) {
     if (error) return refuse();
     const std::size_t used = parser.write_some(more, bytes.data(), bytes.size(), error);
-    if (!error && used < bytes.size() &&
-        bytes.substr(used).find_first_not_of(" \t\r\n") != std::string_view::npos)
+    if (!error && used < bytes.size() && bytes.substr(used).find_first_not_of(" \t\r\n") != std::string_view::npos)
       error = json::error::extra_data;
     if (error) return refuse();
     return {};

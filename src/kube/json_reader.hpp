@@ -95,19 +95,14 @@ constexpr ValueType make_value_type() {
             }};
   } else if constexpr (IsOptional<T>::value) {
     using V = typename T::value_type;
-    return {.expected = "", .inner = [](void* at) {
-              return Slot{&static_cast<T*>(at)->emplace(), &value_type<V>, ""};
-            }};
+    return {.expected = "", .inner = [](void* at) { return Slot{&static_cast<T*>(at)->emplace(), &value_type<V>, ""}; }};
   } else if constexpr (IsVector<T>::value) {
     using V = typename T::value_type;
-    return {.expected = "a list", .element = [](void* at) {
-              return Slot{&static_cast<T*>(at)->emplace_back(), &value_type<V>, ""};
-            }};
+    return {.expected = "a list", .element = [](void* at) { return Slot{&static_cast<T*>(at)->emplace_back(), &value_type<V>, ""}; }};
   } else if constexpr (IsMap<T>::value) {
     using V = typename T::mapped_type;
-    return {.expected = "an object", .member = [](void* at, std::string_view key) {
-              return Slot{&(*static_cast<T*>(at))[std::string{key}], &value_type<V>, ""};
-            }};
+    return {.expected = "an object",
+            .member = [](void* at, std::string_view key) { return Slot{&(*static_cast<T*>(at))[std::string{key}], &value_type<V>, ""}; }};
   } else {
     using Members = boost::describe::describe_members<T, boost::describe::mod_public>;
     return {.expected = "an object", .member = [](void* at, std::string_view key) {

@@ -16,9 +16,7 @@ namespace {
 constexpr int block_host_bits = 6;  // 64 addresses a block
 constexpr IpRange mapped{{IpFamily::v6, IpNumber{0xFFFF'0000'0000}}, {IpFamily::v6, IpNumber{0xFFFF'FFFF'FFFF}}};  // ::ffff:0:0/96
 
-IpNumber all_ones(int bits) {
-  return bits >= 128 ? ~IpNumber{0} : (IpNumber{1} << bits) - 1;
-}
+IpNumber all_ones(int bits) { return bits >= 128 ? ~IpNumber{0} : (IpNumber{1} << bits) - 1; }
 
 std::optional<int> parse_prefix_length(std::string_view text, int most) {
   unsigned value = 0;  // so that "-0" is no number
@@ -29,11 +27,9 @@ std::optional<int> parse_prefix_length(std::string_view text, int most) {
 }
 
 tl::unexpected<Error> invalid_address(std::string_view text, std::string_view rule) {
-  return fail(ErrorCode::invalid,
-              fmt::format("invalid eip address format: spec.address \"{}\": {}; write one address, "
-                          "address/prefix or first-last, e.g. 192.0.2.10-192.0.2.20",
-                          clipped(text, 100),
-                          rule));
+  return fail(ErrorCode::invalid, fmt::format("invalid eip address format: spec.address \"{}\": {}; write one address, "
+                                              "address/prefix or first-last, e.g. 192.0.2.10-192.0.2.20",
+                                              clipped(text, 100), rule));
 }
 
 // Kubernetes takes no IPv4-mapped address, so none may be given.
@@ -116,9 +112,7 @@ IpRange block_range(const IpAddress& ip) {
 std::string block_name(const IpAddress& ip) {
   const IpAddress first = block_range(ip).first;
   if (first.family == IpFamily::v4) return fmt::format("v4-{}-26", first.to_string());
-  return fmt::format("v6-{:016x}{:016x}-122",
-                     static_cast<std::uint64_t>(first.number >> 64),
-                     static_cast<std::uint64_t>(first.number));
+  return fmt::format("v6-{:016x}{:016x}-122", static_cast<std::uint64_t>(first.number >> 64), static_cast<std::uint64_t>(first.number));
 }
 
 }  // namespace berth

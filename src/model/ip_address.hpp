@@ -40,9 +40,7 @@ struct IpRange {
   IpAddress first;
   IpAddress last;
 
-  [[nodiscard]] bool contains(const IpAddress& ip) const {
-    return ip.family == first.family && first <= ip && ip <= last;
-  }
+  [[nodiscard]] bool contains(const IpAddress& ip) const { return ip.family == first.family && first <= ip && ip <= last; }
   [[nodiscard]] bool overlaps(const IpRange& other) const {
     return first.family == other.first.family && first <= other.last && other.first <= last;
   }

@@ -38,18 +38,40 @@ TEST(IpAddress, IsPrintedInItsCanonicalForm) {
 }
 
 TEST(IpAddress, IsReadStrictly) {
-  for (const std::string_view text : {"", " ", "1", "1.2.3", "1.2.3.4.5", "1.2.3.256", "01.2.3.4", "1.2.3.04", " 1.2.3.4", "1.2.3.4 ",
-                                      "1.2.3.4\n", "0x1.2.3.4", "1.2.3.-4", "1.2.3.4/32", "fe80::1%eth0", ":::", "1::2::3", "12345::",
-                                      "[::1]", "::ffff:192.0.2.1", "::ffff:c000:201", "g::", "192.0.2.1-192.0.2.2"})
+  for (const std::string_view text : {"",
+                                      " ",
+                                      "1",
+                                      "1.2.3",
+                                      "1.2.3.4.5",
+                                      "1.2.3.256",
+                                      "01.2.3.4",
+                                      "1.2.3.04",
+                                      " 1.2.3.4",
+                                      "1.2.3.4 ",
+                                      "1.2.3.4\n",
+                                      "0x1.2.3.4",
+                                      "1.2.3.-4",
+                                      "1.2.3.4/32",
+                                      "fe80::1%eth0",
+                                      ":::",
+                                      "1::2::3",
+                                      "12345::",
+                                      "[::1]",
+                                      "::ffff:192.0.2.1",
+                                      "::ffff:c000:201",
+                                      "g::",
+                                      "192.0.2.1-192.0.2.2"})
     EXPECT_EQ(IpAddress::parse(text), std::nullopt) << text;
   EXPECT_EQ(IpAddress::parse(std::string_view("1.2.3.4\0", 8)), std::nullopt);
   EXPECT_EQ(IpAddress::parse(std::string(1000, '1')), std::nullopt);
 }
 
 TEST(IpAddress, IsOrderedByNumberAndIpv4First) {
-  const std::vector<std::string> ascending{"0.0.0.0", "9.255.255.255", "10.0.0.0", "100.0.0.0", "255.255.255.255", "::", "::1", "2001:db8::", "ffff::"};
+  const std::vector<std::string> ascending{"0.0.0.0", "9.255.255.255", "10.0.0.0",   "100.0.0.0", "255.255.255.255",
+                                           "::",      "::1",           "2001:db8::", "ffff::"};
   for (std::size_t i = 0; i < ascending.size(); ++i)
-    for (std::size_t j = 0; j < ascending.size(); ++j) EXPECT_EQ(ip(ascending[i]) < ip(ascending[j]), i < j) << ascending[i] << " " << ascending[j];
+    for (std::size_t j = 0; j < ascending.size(); ++j)
+      EXPECT_EQ(ip(ascending[i]) < ip(ascending[j]), i < j) << ascending[i] << " " << ascending[j];
 }
 
 TEST(IpAddress, BytesAreInNetworkOrder) {

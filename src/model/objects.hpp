@@ -231,8 +231,8 @@ struct BgpConf {
 
 // One decimal counter set of status.nodesPeerStatus[].peerState.messages.
 struct BgpMessageCounters {
-  std::uint64_t notification = 0, update = 0, open = 0, keepalive = 0, refresh = 0, discarded = 0, total = 0,
-                withdraw_update = 0, withdraw_prefix = 0;
+  std::uint64_t notification = 0, update = 0, open = 0, keepalive = 0, refresh = 0, discarded = 0, total = 0, withdraw_update = 0,
+                withdraw_prefix = 0;
   bool operator==(const BgpMessageCounters&) const = default;
 };
 

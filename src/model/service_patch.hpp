@@ -19,9 +19,7 @@ struct ServicePatch {
   std::map<std::string, std::optional<std::string>> annotations;  // nullopt removes
   std::optional<std::vector<std::string>> finalizers;             // the full list
   std::optional<std::vector<Ingress>> ingress;                    // the full list
-  [[nodiscard]] bool changes_nothing() const {
-    return labels.empty() && annotations.empty() && !finalizers && !ingress;
-  }
+  [[nodiscard]] bool changes_nothing() const { return labels.empty() && annotations.empty() && !finalizers && !ingress; }
   bool operator==(const ServicePatch&) const = default;
 };
 

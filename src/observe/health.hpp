@@ -5,7 +5,6 @@
 #include <string>
 #include <vector>
 
-
 namespace berth {
 
 struct HealthPart {
@@ -20,6 +19,5 @@ struct HealthReport {
   std::string text;
 };
 HealthReport report_health(const std::vector<HealthPart>& parts);
-
 
 }  // namespace berth

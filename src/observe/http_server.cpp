@@ -75,8 +75,7 @@ bool is_local(const tcp::socket& socket) {
   error_code error;
   auto address = socket.remote_endpoint(error).address();
   if (error) return false;
-  if (address.is_v6() && address.to_v6().is_v4_mapped())
-    address = asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6());
+  if (address.is_v6() && address.to_v6().is_v4_mapped()) address = asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6());
   return address.is_loopback();
 }
 bool is_local(const Unix::socket&) { return true; }

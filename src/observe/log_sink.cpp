@@ -31,9 +31,8 @@ std::string quoted(std::string_view text) {
 
 // A value as it is, where nothing in it could be taken for the next field.
 std::string plain_or_quoted(std::string_view text) {
-  const bool plain = !text.empty() && std::ranges::all_of(text, [](char c) {
-    return c > ' ' && c != '"' && c != '=' && c != '\\' && c != 0x7f;
-  });
+  const bool plain = !text.empty() &&
+                     std::ranges::all_of(text, [](char c) { return c > ' ' && c != '"' && c != '=' && c != '\\' && c != 0x7f; });
   return plain ? std::string{text} : quoted(text);
 }
 

@@ -57,9 +57,8 @@ std::string fetch(const std::string& path, const std::string& request) {
 TEST(HttpServer, AnswersGetAndRefusesTheRest) {
   const std::string path = (std::filesystem::temp_directory_path() / ("berth-http-" + std::to_string(::getpid()))).string();
   asio::io_context context;
-  HttpServer server{context.get_executor(), [](std::string_view target, bool local) {
-                      return HttpPage{.body = std::string{target} + (local ? " local" : "")};
-                    }};
+  HttpServer server{context.get_executor(),
+                    [](std::string_view target, bool local) { return HttpPage{.body = std::string{target} + (local ? " local" : "")}; }};
   ASSERT_TRUE(server.listen_unix(path));
   std::thread runner{[&] { context.run(); }};
   EXPECT_TRUE(fetch(path, "GET /metrics?x=1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").ends_with("\r\n\r\n/metrics local"));

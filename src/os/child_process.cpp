@@ -22,9 +22,7 @@
 
 namespace berth {
 
-std::string ChildExit::to_string() const {
-  return signal != 0 ? fmt::format("signal {}", signal) : fmt::format("exit status {}", status);
-}
+std::string ChildExit::to_string() const { return signal != 0 ? fmt::format("signal {}", signal) : fmt::format("exit status {}", status); }
 
 struct ChildProcess::State : std::enable_shared_from_this<ChildProcess::State> {
   State(const asio::any_io_executor& executor, pid_t child, int pidfd, int pipe, ChildOptions with)
@@ -177,7 +175,8 @@ Result<std::unique_ptr<ChildProcess>> ChildProcess::start(const asio::any_io_exe
   if (pidfd < 0) {
     const int why = error != 0 ? error : errno;
     ::kill(child, SIGKILL);
-    while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) {}
+    while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
+    }
     return failed("start", program, why);
   }
   auto state = std::make_shared<State>(executor, child, pidfd, output.release(0), std::move(options));

@@ -54,13 +54,12 @@ Result<> make_private_directory(const std::string& path) {
   if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return failed("make directory", path, errno);
   const File directory{::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
   if (directory.get() < 0) return failed("open directory", path, errno);
-  struct stat found {};
+  struct stat found{};
   if (::fstat(directory.get(), &found) != 0) return failed("look at directory", path, errno);
   if (found.st_uid != ::geteuid())
     return fail(ErrorCode::forbidden,
                 fmt::format("directory {} belongs to user {}, not to {}: choose another", path, found.st_uid, ::geteuid()));
-  if ((found.st_mode & 0777) != 0700 && ::fchmod(directory.get(), 0700) != 0)
-    return failed("set mode of directory", path, errno);
+  if ((found.st_mode & 0777) != 0700 && ::fchmod(directory.get(), 0700) != 0) return failed("set mode of directory", path, errno);
   return {};
 }
 

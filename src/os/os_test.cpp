@@ -68,7 +68,7 @@ TEST(Files, PrivateDirectoryIsMadeAndTightened) {
   ASSERT_TRUE(make_private_directory(path));
   ::chmod(path.c_str(), 0755);
   ASSERT_TRUE(make_private_directory(path));
-  struct stat found {};
+  struct stat found{};
   ASSERT_EQ(::stat(path.c_str(), &found), 0);
   EXPECT_EQ(found.st_mode & 0777, 0700U);
 }
@@ -122,8 +122,8 @@ TEST(ChildProcess, AProgramThatIsMissingIsAnError) {
 
 TEST(ChildProcess, SignalEndsItWithItsGroup) {
   asio::io_context io{1};
-  auto child = ChildProcess::start(io.get_executor(),
-                                   {.arguments = {"/bin/sh", "-c", "sleep 100 & wait"}, .environment = {"PATH=/bin:/usr/bin"}, .on_line = {}});
+  auto child = ChildProcess::start(
+      io.get_executor(), {.arguments = {"/bin/sh", "-c", "sleep 100 & wait"}, .environment = {"PATH=/bin:/usr/bin"}, .on_line = {}});
   ASSERT_TRUE(child);
   (*child)->signal(SIGTERM);
   EXPECT_EQ(run(io, wait(**child)).signal, SIGTERM);

@@ -43,9 +43,7 @@ class SystemRng : public Rng {
 
 }  // namespace
 
-std::unique_ptr<Timers> make_system_timers(asio::any_io_executor executor) {
-  return std::make_unique<SystemTimers>(std::move(executor));
-}
+std::unique_ptr<Timers> make_system_timers(asio::any_io_executor executor) { return std::make_unique<SystemTimers>(std::move(executor)); }
 std::unique_ptr<Rng> make_system_rng() { return std::make_unique<SystemRng>(); }
 
 }  // namespace berth

@@ -137,8 +137,7 @@ class Planner {
   // block was heard can't be older than the record.
   [[nodiscard]] bool known_gone(const Held& held) const {
     const auto read = memory_.gone.find(held.holder->service);
-    return read != memory_.gone.end() && read->second.read_at > held.block->heard_at &&
-           read->second.found != held.holder->uid;
+    return read != memory_.gone.end() && read->second.read_at > held.block->heard_at && read->second.found != held.holder->uid;
   }
 
   // B3.
@@ -177,9 +176,8 @@ class Planner {
   [[nodiscard]] ServicePatch clear(const Service& service, const Held& held) const {
     ServicePatch patch{service.name, service.uid, service.version, {}, {}, {}, {}};
     const auto found = records_.find(service.name);
-    const bool keeps_another = std::ranges::any_of(found->second, [&](const Held& other) {
-      return other.holder->uid == service.uid && other.ip != held.ip;
-    });
+    const bool keeps_another = std::ranges::any_of(
+        found->second, [&](const Held& other) { return other.holder->uid == service.uid && other.ip != held.ip; });
     if (!keeps_another) take_off_our_marks(service, patch);
     // A Service that is not LoadBalancer any more refuses any word about ingress; it has none.
     if (service.type == ServiceType::load_balancer) {
@@ -212,13 +210,13 @@ class Planner {
       }
       const SkipReason reason = std::get<SkipReason>(verdict);
       if (reason == SkipReason::unknown_opt_in_value)
-        plan_.misaddressed.push_back({name, service.uid,
-                                      {{PendingReason::no_pool,
-                                        fmt::format("annotation {} has the value \"{}\": only \"{}\" asks for an address; "
-                                                    "the Service is left alone",
-                                                    keys::opt_in,
-                                                    clipped(service.annotations.find(keys::opt_in)->second, 100),
-                                                    keys::opt_in_value)}}});
+        plan_.misaddressed.push_back(
+            {name,
+             service.uid,
+             {{PendingReason::no_pool,
+               fmt::format("annotation {} has the value \"{}\": only \"{}\" asks for an address; "
+                           "the Service is left alone",
+                           keys::opt_in, clipped(service.annotations.find(keys::opt_in)->second, 100), keys::opt_in_value)}}});
       strip_leftovers(service, reason);
     }
     const auto rank = [&](const auto& item) {
@@ -239,12 +237,10 @@ class Planner {
   // Label, finalizer or address of ours on a Service that neither claims nor is recorded: left by a
   // crash, by OpenELB or by a restore. Without this its deletion would hang for ever.
   void strip_leftovers(const Service& service, SkipReason reason) {
-    const bool finalizer =
-        std::ranges::find(service.finalizers, keys::service_finalizer) != service.finalizers.end();
+    const bool finalizer = std::ranges::find(service.finalizers, keys::service_finalizer) != service.finalizers.end();
     if (!finalizer && !service.has_pool_label) return;
     const auto found = records_.find(service.name);
-    if (found != records_.end() &&
-        std::ranges::any_of(found->second, [&](const Held& held) { return held.holder->uid == service.uid; }))
+    if (found != records_.end() && std::ranges::any_of(found->second, [&](const Held& held) { return held.holder->uid == service.uid; }))
       return;  // giving back is under way
     ServicePatch patch{service.name, service.uid, service.version, {}, {}, {}, {}};
     take_off_our_marks(service, patch);
@@ -299,11 +295,9 @@ class Planner {
   void publish(const Service& service, const Held& held) {
     ServicePatch patch{service.name, service.uid, service.version, {}, {}, {}, {}};
     const std::string ip = held.ip.to_string();
-    if (!service.has_pool_label || service.pool_label != held.entry->pool)
-      patch.labels[std::string{keys::pool}] = held.entry->pool;
+    if (!service.has_pool_label || service.pool_label != held.entry->pool) patch.labels[std::string{keys::pool}] = held.entry->pool;
     const auto allocated = service.annotations.find(keys::allocated);
-    if (allocated == service.annotations.end() || allocated->second != ip)
-      patch.annotations[std::string{keys::allocated}] = ip;
+    if (allocated == service.annotations.end() || allocated->second != ip) patch.annotations[std::string{keys::allocated}] = ip;
     if (std::ranges::find(service.finalizers, keys::service_finalizer) == service.finalizers.end()) {
       patch.finalizers = service.finalizers;
       patch.finalizers->emplace_back(keys::service_finalizer);
@@ -363,7 +357,8 @@ class Planner {
 
   [[nodiscard]] const Pool* pool_of(const IpAddress& ip, const Service& service, const Claim& claim) const {
     const auto has = [&](const Pool* pool) {
-      return pool != nullptr && !pool->deleting && std::ranges::any_of(pool->ranges, [&](const IpRange& range) { return range.contains(ip); });
+      return pool != nullptr && !pool->deleting &&
+             std::ranges::any_of(pool->ranges, [&](const IpRange& range) { return range.contains(ip); });
     };
     if (!claim.pool.empty()) {
       const Pool* named = world_.pools.find(claim.pool);
@@ -401,9 +396,7 @@ class Planner {
     return it->second;
   }
 
-  static bool fits(const IpAddress& ip, const Claim& claim) {
-    return std::ranges::find(claim.families, ip.family) != claim.families.end();
-  }
+  static bool fits(const IpAddress& ip, const Claim& claim) { return std::ranges::find(claim.families, ip.family) != claim.families.end(); }
 
   // No holder, and not in another's quarantine.
   [[nodiscard]] bool unrecorded(const Service& service, const IpAddress& ip) const {
@@ -437,9 +430,9 @@ class Planner {
     } else if (const auto shown = shown_.find(ip); shown != shown_.end()) {
       by = shown->second->name.to_string();
     }
-    return Refusal{PendingReason::wanted_ip_in_use,
-                   fmt::format("the specified ip:{} of eip:{} is in use by {}: ask for another or remove the wish",
-                               ip.to_string(), pool.name, by)};
+    return Refusal{
+        PendingReason::wanted_ip_in_use,
+        fmt::format("the specified ip:{} of eip:{} is in use by {}: ask for another or remove the wish", ip.to_string(), pool.name, by)};
   }
 
   // Lowest first, .0 included, as OpenELB. Within one pass nothing becomes free, so a cursor per pool
@@ -531,9 +524,8 @@ class Planner {
       finalizers.emplace_back(keys::pool_finalizer);
     } else if (pool.deleting && has && unused) {
       const bool being_taken = std::ranges::any_of(plan_.block_writes, [&](const BlockWrite& write) {
-        return std::ranges::any_of(write.block.addresses, [&](const auto& item) {
-          return item.second.pool == pool.name && !item.second.holders.empty();
-        });
+        return std::ranges::any_of(write.block.addresses,
+                                   [&](const auto& item) { return item.second.pool == pool.name && !item.second.holders.empty(); });
       });
       if (being_taken) return;
       std::erase(finalizers, std::string{keys::pool_finalizer});

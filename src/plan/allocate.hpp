@@ -112,9 +112,6 @@ struct AddressPlan {
 };
 
 // Does nothing until services, pools, blocks and namespaces have been listed once.
-AddressPlan plan_addresses(const World& world,
-                           AllocationMemory& memory,
-                           const AllocationOptions& options,
-                           Instant now);
+AddressPlan plan_addresses(const World& world, AllocationMemory& memory, const AllocationOptions& options, Instant now);
 
 }  // namespace berth

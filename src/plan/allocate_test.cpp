@@ -97,16 +97,18 @@ TEST(Allocate, ThoseWithAHistoryAreServedFirstThenTheOldest) {
 }
 
 TEST(Allocate, ForeignServicesAreNotTouched) {
-  const AddressPlan out = plan({.services = {service("foreign", [](Service& s) { s.load_balancer_class = "example.com/lb"; }, shows("192.0.2.9")),
-                                             service("cluster", [](Service& s) { s.type = ServiceType::cluster_ip; })},
-                                .pools = {lan}});
+  const AddressPlan out = plan(
+      {.services = {service(
+                        "foreign", [](Service& s) { s.load_balancer_class = "example.com/lb"; }, shows("192.0.2.9")),
+                    service("cluster", [](Service& s) { s.type = ServiceType::cluster_ip; })},
+       .pools = {lan}});
   EXPECT_TRUE(is_idle(out));
   EXPECT_TRUE(out.pending.empty());
 }
 
 TEST(Allocate, AnUnknownOptInValueIsTold) {
-  const AddressPlan out =
-      plan({.services = {service("web", annotated(keys::opt_in, "yes"), [](Service& s) { s.load_balancer_class.reset(); })}, .pools = {lan}});
+  const AddressPlan out = plan(
+      {.services = {service("web", annotated(keys::opt_in, "yes"), [](Service& s) { s.load_balancer_class.reset(); })}, .pools = {lan}});
   EXPECT_TRUE(is_idle(out));
   EXPECT_EQ(out.misaddressed.size(), 1U);
 }
@@ -137,8 +139,10 @@ TEST(Allocate, AnIpv6ServiceGetsAnIpv6Address) {
 }
 
 TEST(Allocate, AnAddressThatAnybodyShowsIsNotGivenToAnother) {
-  const AddressPlan out = plan({.services = {service("new"), service("foreign", [](Service& s) { s.load_balancer_class = "x.example/y"; }, shows("192.0.2.0"))},
-                                .pools = {lan}});
+  const AddressPlan out = plan(
+      {.services = {service("new"), service(
+                                        "foreign", [](Service& s) { s.load_balancer_class = "x.example/y"; }, shows("192.0.2.0"))},
+       .pools = {lan}});
   EXPECT_EQ(records(out), Lines{"192.0.2.1 shop/new held"});
 }
 
@@ -155,7 +159,8 @@ TEST(Allocate, AWantedAddressIsGivenOrItsAbsenceExplained) {
 }
 
 TEST(Allocate, RestoredServicesGetWhatTheyHad) {
-  EXPECT_EQ(records(plan({.services = {service("web", annotated(keys::allocated, "192.0.2.44"))}, .pools = {lan}})), Lines{"192.0.2.44 shop/web held"});
+  EXPECT_EQ(records(plan({.services = {service("web", annotated(keys::allocated, "192.0.2.44"))}, .pools = {lan}})),
+            Lines{"192.0.2.44 shop/web held"});
   Pool from_openelb = lan;
   from_openelb.status.used = {{"192.0.2.55", "shop/other;shop/web"}};
   EXPECT_EQ(records(plan({.services = {service("web")}, .pools = {from_openelb}})), Lines{"192.0.2.55 shop/web held"});
@@ -176,7 +181,8 @@ TEST(Adopt, FromAnyPoolThatHasItEvenDisabledOrNotForThisNamespace) {
 }
 
 TEST(Adopt, NotAgainstAnExplicitPoolOrWish) {
-  EXPECT_EQ(records(plan({.services = {service("web", shows("198.51.100.9"), annotated(keys::pool, "lan"))}, .pools = {lan, pool("old", "198.51.100.0/24")}})),
+  EXPECT_EQ(records(plan({.services = {service("web", shows("198.51.100.9"), annotated(keys::pool, "lan"))},
+                          .pools = {lan, pool("old", "198.51.100.0/24")}})),
             Lines{"192.0.2.0 shop/web held"});
   EXPECT_EQ(records(plan({.services = {service("web", shows("192.0.2.9"), annotated(keys::wanted_ip, "192.0.2.8"))}, .pools = {lan}})),
             Lines{"192.0.2.8 shop/web held"});
@@ -190,15 +196,17 @@ TEST(Adopt, OfTwoThatShowTheSameTheElderKeepsIt) {
 }
 
 TEST(Adopt, NotWhatAForeignServiceShowsToo) {
-  const AddressPlan out = plan({.services = {service("web", shows("192.0.2.9")),
-                                             service("x", shows("192.0.2.9"), [](Service& s) { s.load_balancer_class = "example.com/lb"; })},
-                                .pools = {lan}});
+  const AddressPlan out = plan(
+      {.services = {service("web", shows("192.0.2.9")),
+                    service("x", shows("192.0.2.9"), [](Service& s) { s.load_balancer_class = "example.com/lb"; })},
+       .pools = {lan}});
   EXPECT_EQ(records(out), Lines{"192.0.2.0 shop/web held"});
 }
 
 TEST(Adopt, AnAddressRecordedForAnotherIsNotAdopted) {
   const Service holder = service("holder", served("lan", "192.0.2.0"));
-  const AddressPlan out = plan({.services = {holder, service("web", shows("192.0.2.0"))}, .pools = {lan}, .blocks = {block({{"192.0.2.0", held(holder, "lan")}})}});
+  const AddressPlan out = plan(
+      {.services = {holder, service("web", shows("192.0.2.0"))}, .pools = {lan}, .blocks = {block({{"192.0.2.0", held(holder, "lan")}})}});
   EXPECT_EQ(records(out), (Lines{"192.0.2.0 shop/holder held", "192.0.2.1 shop/web held"}));
 }
 
@@ -233,8 +241,9 @@ TEST(Publish, WhatIsShownIsNotWrittenAgain) {
 TEST(Publish, OnlyAfterTheBlockWasReadLaterThanTheService) {
   const Service web = service("web", heard(30));
   for (const std::uint64_t read_at : {0U, 20U, 30U}) {
-    const AddressPlan out =
-        plan({.services = {web}, .pools = {lan}, .blocks = {block({{"192.0.2.3", held(web, "lan")}}, [&](AddressBlock& b) { b.read_at = read_at; })}});
+    const AddressPlan out = plan({.services = {web},
+                                  .pools = {lan},
+                                  .blocks = {block({{"192.0.2.3", held(web, "lan")}}, [&](AddressBlock& b) { b.read_at = read_at; })}});
     EXPECT_TRUE(out.service_writes.empty()) << read_at;
     EXPECT_EQ(out.block_reads, (std::set<std::string>{"v4-192.0.2.0-26"})) << read_at;
   }
@@ -342,7 +351,8 @@ TEST(GiveBack, AnotherProcessesClearingDoesNotCount) {
   Process process;
   const Service web = deleted_service();
   process.memory.cleared.insert({ip("192.0.2.3"), web.uid, "an earlier mark"});
-  const AddressPlan out = process.plan({.services = {web}, .pools = {lan}, .blocks = {block({{"192.0.2.3", freeing(web, "lan", "this mark")}})}});
+  const AddressPlan out = process.plan(
+      {.services = {web}, .pools = {lan}, .blocks = {block({{"192.0.2.3", freeing(web, "lan", "this mark")}})}});
   EXPECT_TRUE(out.block_writes.empty());
   EXPECT_EQ(out.service_writes.size(), 1U);
 }
@@ -356,7 +366,8 @@ TEST(GiveBack, ClearingAlwaysChangesTheService) {
 
 TEST(GiveBack, ASecondClearingFencesAnew) {
   const Service fenced = service("web", deleting<Service>, annotated(keys::fence, "first"));
-  const AddressPlan out = plan({.services = {fenced}, .pools = {lan}, .blocks = {block({{"192.0.2.3", freeing(fenced, "lan", "second")}})}});
+  const AddressPlan out = plan(
+      {.services = {fenced}, .pools = {lan}, .blocks = {block({{"192.0.2.3", freeing(fenced, "lan", "second")}})}});
   EXPECT_EQ(out.service_writes.at(0).patch.annotations.at(std::string{keys::fence}), "second");
 }
 
@@ -380,9 +391,8 @@ TEST(GiveBack, OthersFinalizersAndHostNamesStay) {
 
 TEST(GiveBack, OneOfTwoAddressesLeavesLabelAndFinalizer) {
   const Service web = service("web", served("lan", "192.0.2.8"));
-  const AddressPlan out = plan({.services = {web},
-                                .pools = {lan},
-                                .blocks = {block({{"192.0.2.3", freeing(web, "lan", "m")}, {"192.0.2.8", held(web, "lan")}})}});
+  const AddressPlan out = plan(
+      {.services = {web}, .pools = {lan}, .blocks = {block({{"192.0.2.3", freeing(web, "lan", "m")}, {"192.0.2.8", held(web, "lan")}})}});
   ASSERT_EQ(out.service_writes.size(), 1U);
   EXPECT_EQ(out.service_writes[0].patch.finalizers, std::nullopt);
   EXPECT_TRUE(out.service_writes[0].patch.labels.empty());
@@ -427,8 +437,9 @@ TEST(Quarantine, TheFormerHolderMayHaveItBackAtOnceOthersNot) {
   EXPECT_EQ(records(plan({.services = {web}, .pools = {lan}, .blocks = {waiting}})), Lines{"192.0.2.0 shop/web held"});
   EXPECT_EQ(records(plan({.services = {service("other")}, .pools = {lan}, .blocks = {waiting}})),
             (Lines{"192.0.2.0 reserved for shop/web", "192.0.2.1 shop/other held"}));
-  EXPECT_EQ(pending_reason(plan({.services = {service("other", annotated(keys::wanted_ip, "192.0.2.0"))}, .pools = {lan}, .blocks = {waiting}})),
-            "wanted_ip_in_use");
+  EXPECT_EQ(
+      pending_reason(plan({.services = {service("other", annotated(keys::wanted_ip, "192.0.2.0"))}, .pools = {lan}, .blocks = {waiting}})),
+      "wanted_ip_in_use");
 }
 
 TEST(Strip, OurMarksLeaveAServiceThatNeitherClaimsNorIsRecorded) {
@@ -462,7 +473,8 @@ TEST(Pools, APoolInUseWaitsForItsLastAddress) {
 
 TEST(Pools, TheStatusSaysWhoHasWhat) {
   const Service web = service("web", served("lan", "192.0.2.3"));
-  const auto status = plan({.services = {web}, .pools = {pool("lan", "192.0.2.3")}, .blocks = {block({{"192.0.2.3", held(web, "lan")}})}}).pool_status.at("lan");
+  const auto status = plan({.services = {web}, .pools = {pool("lan", "192.0.2.3")}, .blocks = {block({{"192.0.2.3", held(web, "lan")}})}})
+                          .pool_status.at("lan");
   Pool::Status expected;
   expected.occupied = true;
   expected.usage = 1;

@@ -93,12 +93,14 @@ class Configurer {
     if (conf.router_id.empty() || by_rack) return own;
     const auto written = IpAddress::parse(conf.router_id);
     if (!written || written->family != IpFamily::v4 || written->number == 0) {
-      report(conf, fmt::format("spec.routerId \"{}\" is no IPv4 notation: the node's address {} is used", clipped(conf.router_id, 60), own));
+      report(conf,
+             fmt::format("spec.routerId \"{}\" is no IPv4 notation: the node's address {} is used", clipped(conf.router_id, 60), own));
       return own;
     }
     if (world_.nodes.rows().size() > 1) {
       report(conf, fmt::format("spec.routerId {} would be the same on every node: each node's own address is used instead; "
-                               "leave the field empty", conf.router_id));
+                               "leave the field empty",
+                               conf.router_id));
       return own;
     }
     return conf.router_id;
@@ -127,7 +129,8 @@ class Configurer {
         continue;
       }
       if (!taken.insert(config->neighbor).second) {
-        report(peer, fmt::format("spec.conf.neighborAddress {} is another BgpPeer's too: the first by name is used", config->neighbor.to_string()));
+        report(peer, fmt::format("spec.conf.neighborAddress {} is another BgpPeer's too: the first by name is used",
+                                 config->neighbor.to_string()));
         continue;
       }
       out_.peers.push_back(std::move(*config));
@@ -148,7 +151,8 @@ class Configurer {
       return refuse(fmt::format("field Spec.Conf.NeighborAddress invalid: \"{}\" is no IP address", clipped(peer.neighbor_address, 60)));
     if (peer.peer_as == 0) return refuse("spec.conf.peerAs is 0: set the router's AS number, 1 to 4294967295");
     if (peer.remote_port > 65535) return refuse(fmt::format("spec.transport.remotePort {} is not from 1 to 65535", peer.remote_port));
-    if (peer.ebgp_multihop_ttl > 255) return refuse(fmt::format("spec.ebgpMultihop.multihopTtl {} is not from 1 to 255", peer.ebgp_multihop_ttl));
+    if (peer.ebgp_multihop_ttl > 255)
+      return refuse(fmt::format("spec.ebgpMultihop.multihopTtl {} is not from 1 to 255", peer.ebgp_multihop_ttl));
     if (!peer.remote_address.empty() && !IpAddress::parse(peer.remote_address))
       return refuse(fmt::format("spec.transport.remoteAddress \"{}\" is no IP address", clipped(peer.remote_address, 60)));
 
@@ -195,12 +199,16 @@ class Configurer {
     for (const BgpPeer::Family& written : peer.families) {
       if (!written.enabled) continue;
       if (!written.safi.empty() && written.safi != "SAFI_UNICAST")
-        return fail(ErrorCode::invalid, fmt::format("spec.afiSafis config.family.safi \"{}\": only SAFI_UNICAST is announced", clipped(written.safi, 40)));
+        return fail(ErrorCode::invalid,
+                    fmt::format("spec.afiSafis config.family.safi \"{}\": only SAFI_UNICAST is announced", clipped(written.safi, 40)));
       IpFamily family = neighbor.family;
-      if (written.afi == "AFI_IP") family = IpFamily::v4;
-      else if (written.afi == "AFI_IP6") family = IpFamily::v6;
+      if (written.afi == "AFI_IP")
+        family = IpFamily::v4;
+      else if (written.afi == "AFI_IP6")
+        family = IpFamily::v6;
       else if (!written.afi.empty())
-        return fail(ErrorCode::invalid, fmt::format("spec.afiSafis config.family.afi \"{}\": write AFI_IP or AFI_IP6", clipped(written.afi, 40)));
+        return fail(ErrorCode::invalid,
+                    fmt::format("spec.afiSafis config.family.afi \"{}\": write AFI_IP or AFI_IP6", clipped(written.afi, 40)));
       if (std::ranges::find(out, family, &BgpPeerConfig::Family::family) != out.end()) continue;
       out.push_back({family, graceful_restart, written.add_path_receive, std::min(written.add_path_send_max, 255U)});
     }

@@ -32,8 +32,8 @@ struct Given {
   std::vector<Node> nodes = {node("a", "10.0.0.1")};
 };
 BgpConfiguration plan(Given given, const BgpDesired& previous = {}) {
-  return plan_bgp_configuration(world({.nodes = std::move(given.nodes), .confs = std::move(given.confs), .peers = std::move(given.peers)}), "a",
-                                previous);
+  return plan_bgp_configuration(world({.nodes = std::move(given.nodes), .confs = std::move(given.confs), .peers = std::move(given.peers)}),
+                                "a", previous);
 }
 BgpDesired as_desired(const BgpConfiguration& from) { return {from.global, from.peers, {}, false}; }
 std::string first_problem(const BgpConfiguration& from) { return from.problems.empty() ? "" : from.problems.front().text; }
@@ -173,7 +173,8 @@ TEST(BgpConfig, FamiliesAreThoseWrittenOrTheNeighbors) {
   const auto v6 = plan({.peers = {peer("r", "fd00::fe")}});
   EXPECT_EQ(v6.peers[0].families[0].family, IpFamily::v6);
   const auto both = plan({.peers = {peer("r", "10.0.0.254", [](BgpPeer& p) {
-                            p.families = {{.afi = "AFI_IP6", .safi = "", .add_path_send_max = 300}, {.afi = "AFI_IP", .safi = "", .enabled = false}};
+                            p.families = {{.afi = "AFI_IP6", .safi = "", .add_path_send_max = 300},
+                                          {.afi = "AFI_IP", .safi = "", .enabled = false}};
                           })}});
   EXPECT_EQ(both.peers[0].families, (std::vector<BgpPeerConfig::Family>{{IpFamily::v6, true, false, 255}}));
 }
@@ -181,7 +182,8 @@ TEST(BgpConfig, FamiliesAreThoseWrittenOrTheNeighbors) {
 TEST(BgpConfig, ThePeersGracefulRestartWinsOverTheServers) {
   const auto global = conf([](BgpConf& c) { c.graceful_restart = GracefulRestart{.enabled = false, .restart_time_s = 60}; });
   EXPECT_FALSE(plan({.confs = {global}, .peers = {peer("r", "10.0.0.254")}}).peers[0].graceful_restart);
-  const auto own = peer("r", "10.0.0.254", [](BgpPeer& p) { p.graceful_restart = GracefulRestart{.enabled = true, .restart_time_s = 9000}; });
+  const auto own = peer("r", "10.0.0.254",
+                        [](BgpPeer& p) { p.graceful_restart = GracefulRestart{.enabled = true, .restart_time_s = 9000}; });
   const auto out = plan({.confs = {global}, .peers = {own}});
   EXPECT_TRUE(out.peers[0].graceful_restart);
   EXPECT_EQ(out.peers[0].restart_time_s, 4095U) << "12 bits, RFC 4724 §3";

@@ -46,9 +46,7 @@ std::string_view to_string(CandidateReason reason) {
   return "unknown";
 }
 
-EligibleNodes eligible_nodes(const Table<Node>& nodes,
-                             const std::set<std::string>& last_good,
-                             const std::set<std::string>& draining) {
+EligibleNodes eligible_nodes(const Table<Node>& nodes, const std::set<std::string>& last_good, const std::set<std::string>& draining) {
   EligibleNodes out;
   for (const auto& [name, node] : nodes.rows()) {
     if (const auto exclusion = judge(node, draining))

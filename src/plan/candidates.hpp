@@ -28,9 +28,7 @@ struct EligibleNodes {
 };
 
 // `last_good` is what this function answered before, as far as it was not stale.
-EligibleNodes eligible_nodes(const Table<Node>& nodes,
-                             const std::set<std::string>& last_good,
-                             const std::set<std::string>& draining);
+EligibleNodes eligible_nodes(const Table<Node>& nodes, const std::set<std::string>& last_good, const std::set<std::string>& draining);
 
 // The endpoints of one Service, merged over its slices.
 struct ServiceEndpoints {

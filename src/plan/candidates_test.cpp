@@ -18,16 +18,13 @@ auto tainted(std::string_view key) {
 }
 
 TEST(EligibleNodes, EachExclusionHasItsReason) {
-  const EligibleNodes out = eligible({node("good", "10.0.0.1"),
-                                      node("labelled", "10.0.0.2", labelled(keys::exclude_node, "false")),  // whatever its value
-                                      node("scaled-down", "10.0.0.3", tainted(keys::autoscaler_taint)),
-                                      node("out-of-service", "10.0.0.4", tainted(keys::out_of_service_taint)),
-                                      node("deleted", "10.0.0.5", deleting<Node>),
-                                      node("no-network", "10.0.0.6", [](Node& n) { n.network_unavailable = true; }),
-                                      node("not-ready", "10.0.0.7", not_ready),
-                                      node("drained", "10.0.0.8"),
-                                      node("cordoned", "10.0.0.9", tainted("node.kubernetes.io/unschedulable"))},
-                                     {}, {"drained"});
+  const EligibleNodes out = eligible(
+      {node("good", "10.0.0.1"), node("labelled", "10.0.0.2", labelled(keys::exclude_node, "false")),  // whatever its value
+       node("scaled-down", "10.0.0.3", tainted(keys::autoscaler_taint)),
+       node("out-of-service", "10.0.0.4", tainted(keys::out_of_service_taint)), node("deleted", "10.0.0.5", deleting<Node>),
+       node("no-network", "10.0.0.6", [](Node& n) { n.network_unavailable = true; }), node("not-ready", "10.0.0.7", not_ready),
+       node("drained", "10.0.0.8"), node("cordoned", "10.0.0.9", tainted("node.kubernetes.io/unschedulable"))},
+      {}, {"drained"});
   EXPECT_EQ(out.nodes, (Names{"good", "cordoned"}));
   EXPECT_FALSE(out.stale);
   const std::map<std::string, NodeExclusion> expected{{"labelled", NodeExclusion::exclude_label},
@@ -41,7 +38,8 @@ TEST(EligibleNodes, EachExclusionHasItsReason) {
 }
 
 TEST(EligibleNodes, WhenAllAreSuspectedTheLastGoodSetStays) {
-  const EligibleNodes out = eligible({node("a", "10.0.0.1", not_ready), node("b", "10.0.0.2", not_ready), node("c", "10.0.0.3", not_ready)}, {"a", "b", "left"});
+  const EligibleNodes out = eligible({node("a", "10.0.0.1", not_ready), node("b", "10.0.0.2", not_ready), node("c", "10.0.0.3", not_ready)},
+                                     {"a", "b", "left"});
   EXPECT_EQ(out.nodes, (Names{"a", "b"}));
   EXPECT_TRUE(out.stale);
 }
@@ -60,8 +58,8 @@ TEST(EligibleNodes, WhatAnOperatorExcludedStaysOutEvenIfNobodyIsLeft) {
 
 TEST(Endpoints, SlicesOfOneServiceAreMerged) {
   const Service web = service("web");
-  const World known = world({.slices = {slice(web, {ready_on("a"), terminating_on("b")}, "1"), slice(web, {ready_on("c"), dead_on("d")}, "2"),
-                                        slice(service("other"), {ready_on("e")})}});
+  const World known = world({.slices = {slice(web, {ready_on("a"), terminating_on("b")}, "1"),
+                                        slice(web, {ready_on("c"), dead_on("d")}, "2"), slice(service("other"), {ready_on("e")})}});
   const auto merged = merge_endpoints(known.endpoint_slices);
   const ServiceEndpoints& of_web = merged.at(web.name);
   EXPECT_EQ(of_web.ready_nodes, (Names{"a", "c"}));
@@ -93,7 +91,11 @@ TEST(Candidates, PolicyAndEndpointsDecide) {
       {"Local: nodes with a ready endpoint", local, {ready_on("a"), ready_on("c")}, {"a", "c"}, CandidateReason::ok},
       {"Local: a terminating one leaves when another is ready", local, {ready_on("a"), terminating_on("b")}, {"a"}, CandidateReason::ok},
       {"Local: terminating ones stay while there is no other", local, {terminating_on("b")}, {"b"}, CandidateReason::ok},
-      {"Local: a ready one on an excluded node does not hide a serving one", local, {ready_on("x"), terminating_on("b")}, {"b"}, CandidateReason::ok},
+      {"Local: a ready one on an excluded node does not hide a serving one",
+       local,
+       {ready_on("x"), terminating_on("b")},
+       {"b"},
+       CandidateReason::ok},
       {"Local: only on excluded nodes", local, {ready_on("x")}, {}, CandidateReason::no_local_nodes},
       {"Local: only without a node name", local, {ready_on("")}, {}, CandidateReason::no_local_nodes},
       {"Local: none serves", local, {dead_on("a")}, {}, CandidateReason::no_endpoints},
@@ -113,9 +115,7 @@ TEST(Candidates, AServiceWithoutSlicesHasNoEndpoints) {
   EXPECT_EQ(candidates(service("web"), nullptr, {{"a"}, {}, false}).reason, CandidateReason::no_endpoints);
 }
 
-TEST(Candidates, WithoutNodesThereIsNoCandidate) {
-  EXPECT_EQ(candidates(service("web"), nullptr, {}).reason, CandidateReason::no_nodes);
-}
+TEST(Candidates, WithoutNodesThereIsNoCandidate) { EXPECT_EQ(candidates(service("web"), nullptr, {}).reason, CandidateReason::no_nodes); }
 
 }  // namespace
 }  // namespace berth

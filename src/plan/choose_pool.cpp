@@ -19,13 +19,11 @@ std::optional<Refusal> unusable(const Pool& pool, const Claim& claim) {
   if (pool.disabled)
     return say(PendingReason::pool_disabled,
                fmt::format("eip:{} is disabled: set its spec.disable to false to allocate from it", pool.name));
-  const bool family_fits = std::ranges::any_of(pool.ranges, [&](const IpRange& range) {
-    return std::ranges::find(claim.families, range.first.family) != claim.families.end();
-  });
+  const bool family_fits = std::ranges::any_of(
+      pool.ranges, [&](const IpRange& range) { return std::ranges::find(claim.families, range.first.family) != claim.families.end(); });
   if (!family_fits)
-    return say(PendingReason::pool_family,
-               fmt::format("service can't use different family eip: {} is {}, spec.ipFamilies has not", pool.name,
-                           to_string(pool.ranges.front().first.family)));
+    return say(PendingReason::pool_family, fmt::format("service can't use different family eip: {} is {}, spec.ipFamilies has not",
+                                                       pool.name, to_string(pool.ranges.front().first.family)));
   return std::nullopt;
 }
 
@@ -70,24 +68,22 @@ std::string_view to_string(PendingReason reason) {
 PoolChoice choose_pools(const Claim& claim, const ObjectName& service, const World& world) {
   PoolChoice choice;
   if (!claim.wanted_text.empty() && !claim.wanted_ip) {
-    choice.refusals.push_back({PendingReason::wanted_ip_invalid,
-                               fmt::format("the wanted address \"{}\" is not an IP address: correct annotation {} "
-                                           "or spec.loadBalancerIP",
-                                           clipped(claim.wanted_text, 100), keys::wanted_ip)});
+    choice.refusals.push_back(
+        {PendingReason::wanted_ip_invalid, fmt::format("the wanted address \"{}\" is not an IP address: correct annotation {} "
+                                                       "or spec.loadBalancerIP",
+                                                       clipped(claim.wanted_text, 100), keys::wanted_ip)});
     return choice;
   }
   if (!claim.pool.empty()) {
     const Pool* pool = world.pools.find(claim.pool);
     if (pool == nullptr) {
-      choice.refusals.push_back({PendingReason::pool_missing,
-                                 fmt::format("eip:{} does not exist: create it or correct annotation {}",
-                                             clipped(claim.pool, 253), keys::pool)});
+      choice.refusals.push_back({PendingReason::pool_missing, fmt::format("eip:{} does not exist: create it or correct annotation {}",
+                                                                          clipped(claim.pool, 253), keys::pool)});
       return choice;
     }
     if (claim.wanted_ip && pool->invalid.empty() && !contains(*pool, *claim.wanted_ip)) {
-      choice.refusals.push_back({PendingReason::wanted_ip_outside,
-                                 fmt::format("the specified ip:{} is beyond the range of eip[{}:{}]",
-                                             claim.wanted_ip->to_string(), pool->name, pool->address)});
+      choice.refusals.push_back({PendingReason::wanted_ip_outside, fmt::format("the specified ip:{} is beyond the range of eip[{}:{}]",
+                                                                               claim.wanted_ip->to_string(), pool->name, pool->address)});
       return choice;
     }
     offer(choice, *pool, claim);
@@ -98,8 +94,7 @@ PoolChoice choose_pools(const Claim& claim, const ObjectName& service, const Wor
       if (contains(pool, *claim.wanted_ip)) offer(choice, pool, claim);
     if (choice.pools.empty() && choice.refusals.empty())
       choice.refusals.push_back({PendingReason::wanted_ip_no_pool,
-                                 fmt::format("no available eip was found containing the ip:[{}]",
-                                             claim.wanted_ip->to_string())});
+                                 fmt::format("no available eip was found containing the ip:[{}]", claim.wanted_ip->to_string())});
     return choice;
   }
   std::vector<const Pool*> bound;
@@ -111,10 +106,10 @@ PoolChoice choose_pools(const Claim& claim, const ObjectName& service, const Wor
   for (const auto& [name, pool] : world.pools.rows())
     if (pool.is_default) offer(choice, pool, claim);
   if (choice.pools.empty())
-    choice.refusals.push_back({PendingReason::no_pool,
-                               fmt::format("no available default eip found: name a pool by annotation {}, bind one to "
-                                           "namespace {} (Eip spec.namespaces) or make one the default (annotation {}: \"true\")",
-                                           keys::pool, service.space, keys::default_pool)});
+    choice.refusals.push_back(
+        {PendingReason::no_pool, fmt::format("no available default eip found: name a pool by annotation {}, bind one to "
+                                             "namespace {} (Eip spec.namespaces) or make one the default (annotation {}: \"true\")",
+                                             keys::pool, service.space, keys::default_pool)});
   return choice;
 }
 

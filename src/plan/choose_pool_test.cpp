@@ -65,10 +65,10 @@ TEST(ChoosePool, AWantedAddressFindsThePoolThatContainsIt) {
 }
 
 TEST(ChoosePool, PoolsOfTheNamespaceComeBeforeTheDefaultSmallerPriorityFirst) {
-  const std::vector<Pool> pools{pool("all", "203.0.113.0/24", is_default, priority(-9)), pool("b", "192.0.2.0/26", for_namespace("shop"), priority(2)),
-                                pool("c", "192.0.2.64/26", for_namespace("shop"), priority(1)),
-                                pool("a", "192.0.2.128/26", for_namespace("shop"), priority(2)),
-                                pool("z", "192.0.2.192/26", for_namespace("other"), priority(0))};
+  const std::vector<Pool> pools{
+      pool("all", "203.0.113.0/24", is_default, priority(-9)), pool("b", "192.0.2.0/26", for_namespace("shop"), priority(2)),
+      pool("c", "192.0.2.64/26", for_namespace("shop"), priority(1)), pool("a", "192.0.2.128/26", for_namespace("shop"), priority(2)),
+      pool("z", "192.0.2.192/26", for_namespace("other"), priority(0))};
   EXPECT_EQ(choose(service("web"), pools), (Chosen{{"c", "a", "b"}, {}}));
 }
 

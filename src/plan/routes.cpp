@@ -77,8 +77,7 @@ class RoutePlanner {
         continue;
       }
       const auto found = endpoints_.find(holder.service);
-      const Candidates chosen =
-          candidates(*service, found == endpoints_.end() ? nullptr : &found->second, reachable_);
+      const Candidates chosen = candidates(*service, found == endpoints_.end() ? nullptr : &found->second, reachable_);
       if (nodes.empty()) verdict.reason = reason_of(chosen.reason);
       nodes.insert(chosen.nodes.begin(), chosen.nodes.end());
     }
@@ -144,8 +143,7 @@ std::string_view to_string(RouteReason reason) {
 }
 
 std::optional<RoutePlan> plan_routes(const World& world, RouteMemory& memory, const RouteOptions& options, Instant now) {
-  if (!world.services.synced() || !world.blocks.synced() || !world.nodes.synced() || !world.endpoint_slices.synced())
-    return std::nullopt;
+  if (!world.services.synced() || !world.blocks.synced() || !world.nodes.synced() || !world.endpoint_slices.synced()) return std::nullopt;
   return RoutePlanner{world, memory, options, now}.run();
 }
 

@@ -19,8 +19,10 @@ constexpr Duration trouble_patience = 5s;
 
 std::string trouble_text(const IpAddress& ip, const RouteVerdict& verdict) {
   if (verdict.reason == RouteReason::other_protocol)
-    return fmt::format("service ip {} is not announced: its Eip's spec.protocol is one that Berth does not speak yet; use bgp", ip.to_string());
-  return fmt::format("no available nodes for service ip {}:{} ({})", ip.to_string(), verdict.service.to_string(), to_string(verdict.reason));
+    return fmt::format("service ip {} is not announced: its Eip's spec.protocol is one that Berth does not speak yet; use bgp",
+                       ip.to_string());
+  return fmt::format("no available nodes for service ip {}:{} ({})", ip.to_string(), verdict.service.to_string(),
+                     to_string(verdict.reason));
 }
 
 // What is worth a write at once: everything but counters, queues and timers' echoes.
@@ -67,12 +69,14 @@ void BgpReport::tell_problems() {
   for (const BgpProblem& problem : situation_.problems) {
     if (!told_.insert(problem).second) continue;
     log::warning("bgp_object_invalid", {{"kind", problem.kind}, {"name", problem.name}, {"error", problem.text}});
-    events_.post({{"network.kubesphere.io/v1alpha2", problem.kind, "", problem.name, problem.uid}, true,
-                  std::string{speaker_component}, "InvalidConfiguration", node_ + ": " + problem.text});
+    events_.post({{"network.kubesphere.io/v1alpha2", problem.kind, "", problem.name, problem.uid},
+                  true,
+                  std::string{speaker_component},
+                  "InvalidConfiguration",
+                  node_ + ": " + problem.text});
   }
-  std::erase_if(told_, [&](const BgpProblem& problem) {
-    return std::ranges::find(situation_.problems, problem) == situation_.problems.end();
-  });
+  std::erase_if(told_,
+                [&](const BgpProblem& problem) { return std::ranges::find(situation_.problems, problem) == situation_.problems.end(); });
 }
 
 asio::awaitable<void> BgpReport::write_server() {
@@ -124,7 +128,8 @@ asio::awaitable<void> BgpReport::write_sessions() {
 }
 
 void BgpReport::failed(const std::string& what, const Error& error) {
-  log::warning("write_failed", {{"doing", "write the BGP status"}, {"object", what}, {"code", to_string(error.code)}, {"error", error.text}});
+  log::warning("write_failed",
+               {{"doing", "write the BGP status"}, {"object", what}, {"code", to_string(error.code)}, {"error", error.text}});
   retry_at_ = timers_.now() + backoff_.next(rng_);
   wake_at_ = retry_at_;
 }
@@ -132,8 +137,11 @@ void BgpReport::failed(const std::string& what, const Error& error) {
 void RouteEvents::post(const RouteVerdict& verdict, bool warning, std::string reason, std::string text) {
   const Service* service = world_.services.find(verdict.service);
   if (service == nullptr) return;
-  events_.post({{"v1", "Service", verdict.service.space, verdict.service.name, service->uid}, warning, std::string{speaker_component},
-                std::move(reason), std::move(text)});
+  events_.post({{"v1", "Service", verdict.service.space, verdict.service.name, service->uid},
+                warning,
+                std::string{speaker_component},
+                std::move(reason),
+                std::move(text)});
 }
 
 void RouteEvents::update(const std::map<IpAddress, RouteVerdict>& verdicts, bool speak, Instant now) {

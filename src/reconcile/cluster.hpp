@@ -53,9 +53,7 @@ class Cluster {
   virtual asio::awaitable<Result<>> patch_bgp_conf_status(std::string name,
                                                           std::string node,
                                                           std::optional<BgpConf::NodeStatus> status) = 0;
-  virtual asio::awaitable<Result<>> patch_bgp_peer_status(std::string name,
-                                                          std::string node,
-                                                          std::optional<BgpPeerStatus> status) = 0;
+  virtual asio::awaitable<Result<>> patch_bgp_peer_status(std::string name, std::string node, std::optional<BgpPeerStatus> status) = 0;
 
   // What is the workload that made this pod about to become? For the end of a process (restart or drain).
   enum class WorkloadFate : std::uint8_t { stays, goes, unknown };

@@ -357,7 +357,10 @@ asio::awaitable<void> Controller::write_conf_finalizers(std::string key, BgpConf
   std::vector<std::string> rest = conf.finalizers;
   std::erase(rest, std::string{keys::service_finalizer});
   const Result<> done = co_await cluster_.patch_bgp_conf_finalizers(std::move(conf), std::move(rest));
-  if (done) succeeded(key); else failed(key, "remove OpenELB's finalizer", done.error());
+  if (done)
+    succeeded(key);
+  else
+    failed(key, "remove OpenELB's finalizer", done.error());
   ended(key);
 }
 
@@ -365,19 +368,28 @@ asio::awaitable<void> Controller::write_peer_finalizers(std::string key, BgpPeer
   std::vector<std::string> rest = peer.finalizers;
   std::erase(rest, std::string{keys::service_finalizer});
   const Result<> done = co_await cluster_.patch_bgp_peer_finalizers(std::move(peer), std::move(rest));
-  if (done) succeeded(key); else failed(key, "remove OpenELB's finalizer", done.error());
+  if (done)
+    succeeded(key);
+  else
+    failed(key, "remove OpenELB's finalizer", done.error());
   ended(key);
 }
 
 asio::awaitable<void> Controller::drop_conf_status(std::string key, std::string name, std::string node) {
   const Result<> done = co_await cluster_.patch_bgp_conf_status(std::move(name), std::move(node), std::nullopt);
-  if (done) succeeded(key); else failed(key, "remove the status of a node that left", done.error());
+  if (done)
+    succeeded(key);
+  else
+    failed(key, "remove the status of a node that left", done.error());
   ended(key);
 }
 
 asio::awaitable<void> Controller::drop_peer_status(std::string key, std::string name, std::string node) {
   const Result<> done = co_await cluster_.patch_bgp_peer_status(std::move(name), std::move(node), std::nullopt);
-  if (done) succeeded(key); else failed(key, "remove the status of a node that left", done.error());
+  if (done)
+    succeeded(key);
+  else
+    failed(key, "remove the status of a node that left", done.error());
   ended(key);
 }
 
@@ -408,7 +420,9 @@ void Controller::tell_pending(const Pending& pending, bool misaddressed) {
   const bool choice = misaddressed || is_choice_failure(reason);
   events_.post({reference(pending.service, pending.uid), true, std::string{service_component},
                 choice ? "ConstructRequest" : "AssignIPFailed",
-                misaddressed ? text : choice ? "failed to construct allocate request: " + text : text});
+                misaddressed ? text
+                : choice     ? "failed to construct allocate request: " + text
+                             : text});
 }
 
 // Objects that are gone leave nothing behind here.

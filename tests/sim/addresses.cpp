@@ -514,9 +514,10 @@ class Run {
   }
 
   [[nodiscard]] bool is_shown(const std::string& address) const {
-    return std::ranges::any_of(store_.services(), [&](const auto& item) {
-             return std::ranges::any_of(item.second.ingress, [&](const Ingress& entry) { return entry.ip == address; });
-           }) ||
+    return std::ranges::any_of(store_.services(),
+                               [&](const auto& item) {
+                                 return std::ranges::any_of(item.second.ingress, [&](const Ingress& entry) { return entry.ip == address; });
+                               }) ||
            std::ranges::any_of(store_.blocks(), [&](const auto& item) { return item.second.addresses.contains(ip(address)); });
   }
 
@@ -611,7 +612,8 @@ class Run {
         violated("marks are left: " + show(service));
       if (!claims) continue;
       if (record != recorded.end()) {
-        if (service.ingress != std::vector<Ingress>{{record->second, ""}}) violated("not shown: " + record->second + " by " + show(service));
+        if (service.ingress != std::vector<Ingress>{{record->second, ""}})
+          violated("not shown: " + record->second + " by " + show(service));
         recorded.erase(record);
       } else if (std::ranges::none_of(pending_, [&](const Pending& p) { return p.uid == service.uid && !p.refusals.empty(); })) {
         violated("neither served nor told why: " + show(service));

@@ -76,7 +76,8 @@ class Controllers : public ::testing::Test {
     return found->second.ingress.empty() ? "" : found->second.ingress[0].ip;
   }
   std::size_t count_shown() {
-    return static_cast<std::size_t>(std::ranges::count_if(store_.services(), [](const auto& item) { return !item.second.ingress.empty(); }));
+    return static_cast<std::size_t>(
+        std::ranges::count_if(store_.services(), [](const auto& item) { return !item.second.ingress.empty(); }));
   }
   std::size_t records() {
     std::size_t out = 0;

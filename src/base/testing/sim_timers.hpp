@@ -19,9 +19,7 @@ class SimTimers final : public Timers {
   explicit SimTimers(asio::io_context& io) : io_(io) {}
 
   [[nodiscard]] Instant now() const override { return now_; }
-  [[nodiscard]] WallTime wall_now() const override {
-    return {std::chrono::duration_cast<std::chrono::microseconds>(now_.since_start)};
-  }
+  [[nodiscard]] WallTime wall_now() const override { return {std::chrono::duration_cast<std::chrono::microseconds>(now_.since_start)}; }
 
   asio::awaitable<void> sleep_until(Instant at) override {
     if (at <= now_) co_return;

@@ -54,8 +54,10 @@ void diff_peers(const BgpDesired& desired, const BgpMirror& mirror, bool all, Bg
   for (const BgpPeerConfig& peer : desired.peers) {
     wanted.insert(peer.neighbor);
     const auto there = mirror.peers.find(peer.neighbor);
-    if (all || there == mirror.peers.end()) steps.add_peers.push_back(peer);
-    else if (!same_session(there->second, peer)) steps.update_peers.push_back(peer);
+    if (all || there == mirror.peers.end())
+      steps.add_peers.push_back(peer);
+    else if (!same_session(there->second, peer))
+      steps.update_peers.push_back(peer);
   }
   if (all) return;
   for (const auto& [neighbor, peer] : mirror.peers)

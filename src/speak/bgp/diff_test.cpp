@@ -107,7 +107,8 @@ TEST(Diff, GracefulShutdownMarksEveryRouteInPlace) {
 RC_GTEST_PROP(Diff, StepsLeadThereAndNumbersStayUnique, ()) {
   const auto some_routes = [] {
     std::set<BgpRoute> out;
-    for (const auto& [a, h] : *rc::gen::container<std::vector<std::pair<int, int>>>(rc::gen::pair(rc::gen::inRange(1, 5), rc::gen::inRange(1, 6))))
+    for (const auto& [a, h] :
+         *rc::gen::container<std::vector<std::pair<int, int>>>(rc::gen::pair(rc::gen::inRange(1, 5), rc::gen::inRange(1, 6))))
       out.insert(route(static_cast<std::uint32_t>(a), static_cast<std::uint32_t>(h)));
     return out;
   };

@@ -33,7 +33,9 @@ void log_changes(const std::vector<BgpPeerStatus>& before, const std::vector<Bgp
   for (const BgpPeerStatus& session : before) {
     if (!is_up(before, session.neighbor_address) || is_up(now, session.neighbor_address)) continue;
     const auto found = std::ranges::find(now, session.neighbor_address, &BgpPeerStatus::neighbor_address);
-    log::warning("bgp_session_down", {{"neighbor", session.neighbor_address}, {"reason", found == now.end() ? "it is configured no more, or the engine is gone" : found->last_error}});
+    log::warning("bgp_session_down",
+                 {{"neighbor", session.neighbor_address},
+                  {"reason", found == now.end() ? "it is configured no more, or the engine is gone" : found->last_error}});
   }
 }
 

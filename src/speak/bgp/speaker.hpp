@@ -30,12 +30,7 @@ struct BgpSpeakerCounters {
 
 class BgpSpeaker {
  public:
-  BgpSpeaker(const asio::any_io_executor& executor,
-             Timers& timers,
-             Rng& rng,
-             const World& world,
-             BgpEngine& engine,
-             RouteOptions options);
+  BgpSpeaker(const asio::any_io_executor& executor, Timers& timers, Rng& rng, const World& world, BgpEngine& engine, RouteOptions options);
 
   asio::awaitable<void> run();  // until cancelled
   void look_again() { bell_.ring(); }

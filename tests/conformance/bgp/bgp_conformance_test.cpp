@@ -72,7 +72,8 @@ class Router {
 
   asio::awaitable<void> start() {
     while (!co_await client_->get_bgp()) co_await timers_.sleep_for(10ms);
-    const BgpGlobal global{.as = router_as, .router_id = address_, .listen_port = port_, .listen_addresses = {address_}, .use_multiple_paths = false};
+    const BgpGlobal global{
+        .as = router_as, .router_id = address_, .listen_port = port_, .listen_addresses = {address_}, .use_multiple_paths = false};
     must(co_await client_->start_bgp(gobgp::to_api(global).value()));
     BgpPeerConfig peer;
     peer.neighbor = *IpAddress::parse("127.0.0.1");
@@ -155,7 +156,8 @@ class BgpConformance : public ::testing::Test {
         for (const auto& field : fields) line += fmt::format(" {}={}", field.key, field.value);
         std::fprintf(stderr, "%s\n", line.c_str());
       });
-    desired_.global = BgpGlobal{.as = our_as, .router_id = "10.0.0.1", .listen_port = -1, .listen_addresses = {}, .use_multiple_paths = false};
+    desired_.global = BgpGlobal{
+        .as = our_as, .router_id = "10.0.0.1", .listen_port = -1, .listen_addresses = {}, .use_multiple_paths = false};
   }
 
   void TearDown() override {
@@ -226,8 +228,7 @@ class BgpConformance : public ::testing::Test {
       const std::string name = entry.path().filename();
       if (name.find_first_not_of("0123456789") != std::string::npos) continue;
       const auto arguments = read_file(entry.path() / "cmdline", 1 << 20);
-      if (arguments && arguments->find(folder_ + "/engine/gobgpd.sock") != std::string::npos)
-        return std::stoi(name);
+      if (arguments && arguments->find(folder_ + "/engine/gobgpd.sock") != std::string::npos) return std::stoi(name);
     }
     return -1;
   }
@@ -302,7 +303,7 @@ TEST_F(BgpConformance, AnEditOfOnePeerTouchesOnlyItsSession) {
     EXPECT_EQ(engine_->counters().peers_changed, 3U);
     EXPECT_TRUE(co_await until([&]() -> asio::awaitable<bool> {
       const BgpPeerStatus status = co_await second.session();
-      co_return status.session_state == SessionState::established && status.received.open > second_opens;
+      co_return status.session_state == SessionState::established&& status.received.open > second_opens;
     }));
     EXPECT_TRUE(co_await has(second, desired_.routes));
     const BgpPeerStatus untouched = co_await first.session();
@@ -361,7 +362,7 @@ TEST_F(BgpConformance, AnotherRouterIdIsAPlannedRestartThatLosesNoRoute) {
     EXPECT_TRUE(co_await until([&]() -> asio::awaitable<bool> {
       least = std::min(least, (co_await router.routes()).size());
       const BgpPeerStatus status = co_await router.session();
-      co_return status.session_state == SessionState::established && status.router_id == "10.0.0.9";
+      co_return status.session_state == SessionState::established&& status.router_id == "10.0.0.9";
     }));
     EXPECT_EQ(least, desired_.routes.size());
     EXPECT_EQ(engine_->counters().starts, 2U);
@@ -377,9 +378,8 @@ TEST_F(BgpConformance, StopToRestartKeepsRoutesAtTheRouter) {
     EXPECT_TRUE(co_await has(router, desired_.routes));
     const auto stopped = co_await engine_->stop(BgpStop::restart);
     EXPECT_TRUE(stopped) << stopped.error().text;
-    EXPECT_TRUE(co_await until([&]() -> asio::awaitable<bool> {
-      co_return (co_await router.session()).session_state != SessionState::established;
-    }));
+    EXPECT_TRUE(co_await until(
+        [&]() -> asio::awaitable<bool> { co_return (co_await router.session()).session_state != SessionState::established; }));
     EXPECT_EQ(engine_pid(), -1);
     co_await timers_->sleep_for(1s);
     EXPECT_EQ(co_await router.routes(), desired_.routes);
@@ -395,7 +395,8 @@ TEST_F(BgpConformance, DrainMarksThenWithdrawsBeforeTheSessionEnds) {
     EXPECT_TRUE(co_await has(router, desired_.routes));
     desired_.graceful_shutdown = true;
     EXPECT_TRUE(co_await apply());
-    EXPECT_TRUE(co_await until([&]() -> asio::awaitable<bool> { co_return (co_await router.routes()).size() == 2 && router.marked() == 2; }));
+    EXPECT_TRUE(
+        co_await until([&]() -> asio::awaitable<bool> { co_return (co_await router.routes()).size() == 2 && router.marked() == 2; }));
     const auto stopped = co_await engine_->stop(BgpStop::drain);
     EXPECT_TRUE(stopped) << stopped.error().text;
     EXPECT_TRUE(co_await has(router, {}, 1s));
@@ -464,10 +465,10 @@ TEST_F(BgpConformance, ALiveEngineIsAdoptedAndOnlyDifferencesAreSent) {
 
 TEST_F(BgpConformance, AnAdoptedEngineIsReplacedWhenItsServerHasToBeAnother) {
   std::filesystem::create_directory(folder_ + "/engine");
-  auto orphan = ChildProcess::start(io_.get_executor(),
-                                    {.arguments = {gobgpd(), "--api-hosts", "unix://" + folder_ + "/engine/gobgpd.sock", "--pprof-disable", "--metrics-path="},
-                                     .environment = {},
-                                     .on_line = [](std::string_view) {}});
+  auto orphan = ChildProcess::start(io_.get_executor(), {.arguments = {gobgpd(), "--api-hosts", "unix://" + folder_ + "/engine/gobgpd.sock",
+                                                                       "--pprof-disable", "--metrics-path="},
+                                                         .environment = {},
+                                                         .on_line = [](std::string_view) {}});
   ASSERT_TRUE(orphan);
   play([&]() -> asio::awaitable<void> {
     Client client{io_.get_executor(), folder_ + "/engine/gobgpd.sock"};
