@@ -8,9 +8,11 @@ namespace berth::kube {
 namespace {
 
 constexpr std::string_view service = R"({"kind":"Service","metadata":{"name":"web","namespace":"shop","uid":"u-1",
-  "resourceVersion":"42","labels":{"a":"1","eip.openelb.kubesphere.io/v1alpha2":"pool"},"managedFields":[{"f":{"x":{"y":[1,2,{"z":null}]}}}],
+  "resourceVersion":"42","labels":{"a":"1","eip.openelb.kubesphere.io/v1alpha2":"pool"},
+  "managedFields":[{"f":{"x":{"y":[1,2,{"z":null}]}}}],
   "finalizers":["f1","f2"],"deletionTimestamp":null},
-  "spec":{"type":"LoadBalancer","loadBalancerClass":"x","ports":[{"protocol":"TCP","port":80},{"protocol":"UDP","port":53}],"ipFamilies":["IPv4"]},
+  "spec":{"type":"LoadBalancer","loadBalancerClass":"x","ports":[{"protocol":"TCP","port":80},{"protocol":"UDP","port":53}],
+  "ipFamilies":["IPv4"]},
   "status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.1","ipMode":"VIP"}]}}})";
 
 void expect_the_service(const api::Service& read) {

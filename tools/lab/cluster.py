@@ -222,7 +222,8 @@ class Cluster:
             self.start(component)
         # Without this account no pod can be made: the controller manager's first deed.
         account = ("get", "serviceaccount", "default", "--namespace", "default", "--output", "name", "--ignore-not-found")
-        wait_until(lambda: self.kubectl(*account, check=False).strip() == "serviceaccount/default", 60, "the controller manager to work", f"See {self.state_dir}/controller-manager.log")
+        wait_until(lambda: self.kubectl(*account, check=False).strip() == "serviceaccount/default", 60, "the controller manager to work",
+                   f"See {self.state_dir}/controller-manager.log")
 
     def _start_nodes(self):
         if not self.nodes:

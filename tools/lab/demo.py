@@ -174,7 +174,8 @@ class Demo:
             return len(pods) == len(well) == 2 and len({pod["node"] for pod in well}) == 2
         wait_until(both_run, 90, "two ready pods of the built image, on two nodes")
         self.kubectl("get", "pods", "-n", SPACE, "-o",
-                     "custom-columns=NAME:.metadata.name,STATUS:.status.phase,READY:.status.containerStatuses[0].ready,NODE:.spec.nodeName,IMAGE:.spec.containers[0].image")
+                     "custom-columns=NAME:.metadata.name,STATUS:.status.phase,READY:.status.containerStatuses[0].ready,"
+                     "NODE:.spec.nodeName,IMAGE:.spec.containers[0].image")
 
     def configure(self):
         self.screen.step(f"BGP: AS {CLUSTER_AS}, the router as peer, the addresses {POOL[0]} to {POOL[1]}")
@@ -281,7 +282,8 @@ Seen: all of it, in {self.screen.elapsed():.0f} s. It stays up. What you might d
         command = [str(TREE / "tools" / name), *arguments]
         lines, shown = [], time.monotonic()
         with open(self.log, "a") as log:
-            child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+            child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                     errors="replace")
             for line in child.stdout:
                 log.write(line)
                 log.flush()
@@ -305,7 +307,8 @@ Seen: all of it, in {self.screen.elapsed():.0f} s. It stays up. What you might d
         if not self.cluster.exists():
             return
         logs = [("kubectl", "logs", "-n", SPACE, f"pod/{pod}", "--tail=25") for pod in self.pod_names()]
-        looks = [("kubectl", "get", "pods", "-A", "-o", "wide"), ("kubectl", "get", "services,eips,bgppeers,bgpconfs,addressblocks", "-o", "wide"),
+        looks = [("kubectl", "get", "pods", "-A", "-o", "wide"),
+                 ("kubectl", "get", "services,eips,bgppeers,bgpconfs,addressblocks", "-o", "wide"),
                  ("kubectl", "get", "events", "-A", "--sort-by=.lastTimestamp"), *logs,
                  ("kubectl", "describe", "pods", "-n", SPACE), ("router", "ip", "route"), ("router", *self.router_look())]
         for where, *words in looks:

@@ -51,7 +51,8 @@ def create(api, number):
         return False
     seconds = now()[:19] + "Z"
     status = {"status": {
-        "addresses": [{"type": "InternalIP", "address": f"172.29.{number // 250}.{number % 250 + 1}"}, {"type": "Hostname", "address": name}],
+        "addresses": [{"type": "InternalIP", "address": f"172.29.{number // 250}.{number % 250 + 1}"},
+                      {"type": "Hostname", "address": name}],
         "conditions": [{"type": "Ready", "status": "True", "reason": "Fake", "message": "kept ready by the lab",
                         "lastHeartbeatTime": seconds, "lastTransitionTime": seconds}]}}
     return api.call("PATCH", f"/api/v1/nodes/{name}/status", status, "application/merge-patch+json") == 200

@@ -128,7 +128,8 @@ exec sleep infinity
     def inside(self, argv):
         """`argv` in all namespaces of the node."""
         holder = self.processes["host"].pid()
-        return ["nsenter", f"--net=/run/netns/{self.namespace}", f"--mount=/proc/{holder}/ns/mnt", f"--uts=/proc/{holder}/ns/uts", "--wd=/", "--", *argv]
+        return ["nsenter", f"--net=/run/netns/{self.namespace}", f"--mount=/proc/{holder}/ns/mnt", f"--uts=/proc/{holder}/ns/uts", "--wd=/",
+                "--", *argv]
 
     def start(self, daemon):
         process = self.processes[daemon]

@@ -1,6 +1,7 @@
 """The router's BGP daemon: BIRD or FRR, AS 65000. It waits for neighbours in the nodes' net, of any other AS.
 
-Learned host routes go into the namespace's kernel table with all next hops. It takes ADD-PATH, helps with graceful restart and announces nothing.
+Learned host routes go into the namespace's kernel table with all next hops. It takes ADD-PATH, helps with graceful restart and announces
+nothing.
 """
 
 import shutil
