@@ -3,6 +3,7 @@
 // and the cores of speak) never log. No secret is ever a field.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <initializer_list>
 #include <string>
@@ -12,7 +13,7 @@
 
 namespace berth::log {
 
-enum class Level { debug, info, warning, error };
+enum class Level : std::uint8_t { debug, info, warning, error };
 
 struct Field {
   std::string_view key;

@@ -2,6 +2,7 @@
 // and, where a person can do something about it, what. Ignoring one is a compile error.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -10,7 +11,7 @@
 
 namespace berth {
 
-enum class ErrorCode {
+enum class ErrorCode : std::uint8_t {
   unavailable,      // not reachable, or it answered 5xx: try again later
   timed_out,        // no answer within the deadline
   throttled,        // 429: try again after `retry_after`
