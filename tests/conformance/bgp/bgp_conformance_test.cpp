@@ -13,7 +13,6 @@
 #include <gtest/gtest.h>
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 
 #include "base/log.hpp"
@@ -147,7 +146,8 @@ class Router {
 class BgpConformance : public ::testing::Test {
  protected:
   void SetUp() override {
-    if (::access(gobgpd().c_str(), X_OK) != 0) GTEST_SKIP() << "no gobgpd at " << gobgpd() << ": set BERTH_GOBGPD to a gobgpd 4.x";
+    if (::access(gobgpd().c_str(), X_OK) != 0)
+      FAIL() << "no gobgpd at " << gobgpd() << ": run tools/build-go gobgp, or set BERTH_GOBGPD to a gobgpd 4.x";
     std::string name = "/tmp/berth-bgp-XXXXXX";
     folder_ = ::mkdtemp(name.data());
     if (std::getenv("BERTH_TEST_LOG") != nullptr)
