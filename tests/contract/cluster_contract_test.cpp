@@ -36,7 +36,7 @@ std::string said(const Result<T>& result) {
     const auto outcome = (what);                                                  \
     EXPECT_TRUE(!outcome && outcome.error().code == (expected)) << said(outcome); \
   } while (false)
-#define ASSERT_DONE(outcome) ASSERT_TRUE(outcome.has_value()) << said(outcome)
+#define ASSERT_DONE(outcome) ASSERT_TRUE((outcome).has_value()) << said(outcome)
 
 ServicePatch patch_of(const Service& service) {
   return {.name = service.name,
