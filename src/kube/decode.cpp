@@ -71,10 +71,10 @@ Pool to_model(api::Eip object) {
   pool.version = {std::move(object.metadata.resourceVersion)};
   pool.deleting = !object.metadata.deletionTimestamp.empty();
   pool.address = std::move(object.spec.address);
-  if (auto range = parse_ip_range(pool.address)) {
-    pool.ranges.push_back(*range);
+  if (auto ranges = parse_ip_ranges(pool.address)) {
+    pool.ranges = std::move(*ranges);
   } else {
-    pool.invalid = range.error().text;
+    pool.invalid = ranges.error().text;
   }
   if (const auto protocol = parse_protocol(object.spec.protocol)) {
     pool.protocol = *protocol;
@@ -82,6 +82,7 @@ Pool to_model(api::Eip object) {
     pool.invalid = "spec.protocol is \"" + clipped(object.spec.protocol, 40) + "\": write bgp, layer2 or vip";
     pool.ranges.clear();
   }
+  pool.offered = pool.ranges;
   pool.interface = std::move(object.spec.interface);
   pool.disabled = object.spec.disable;
   const auto is_default = object.metadata.annotations.find(keys::default_pool);
@@ -97,7 +98,9 @@ Pool to_model(api::Eip object) {
                  .first_ip = std::move(object.status.firstIP),
                  .last_ip = std::move(object.status.lastIP),
                  .ready = object.status.ready,
-                 .v4 = object.status.v4};
+                 .v4 = object.status.v4,
+                 .free = 0,
+                 .conditions = {}};
   return pool;
 }
 

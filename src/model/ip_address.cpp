@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <limits>
@@ -101,6 +102,44 @@ Result<IpRange> parse_ip_range(std::string_view text) {
   const auto ip = IpAddress::parse(text);
   if (!ip) return invalid_address(text, "not an IP address");
   return IpRange{*ip, *ip};
+}
+
+Result<std::vector<IpRange>> parse_ip_ranges(std::string_view text) {
+  constexpr std::size_t most = 256;
+  std::vector<IpRange> out;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find(',', begin), text.size());
+    std::string_view part = text.substr(begin, end - begin);
+    while (part.starts_with(' ')) part.remove_prefix(1);
+    while (part.ends_with(' ')) part.remove_suffix(1);
+    auto range = parse_ip_range(part);
+    if (!range) return fail(range.error());
+    const auto overlapping = std::ranges::find_if(out, [&](const IpRange& other) { return other.overlaps(*range); });
+    if (overlapping != out.end())
+      return invalid_address(part, fmt::format("it overlaps {}-{}, which stands before it", overlapping->first.to_string(),
+                                               overlapping->last.to_string()));
+    if (out.size() == most) return invalid_address(part, fmt::format("at most {} ranges go into one pool", most));
+    out.push_back(*range);
+    begin = end + 1;
+  }
+  return out;
+}
+
+std::vector<IpRange> subtract(const std::vector<IpRange>& ranges, std::vector<IpRange> without) {
+  std::ranges::sort(without, {}, &IpRange::first);
+  std::vector<IpRange> out;
+  for (IpRange rest : ranges) {
+    bool over = false;
+    for (const IpRange& gap : without) {
+      if (!gap.overlaps(rest)) continue;
+      if (rest.first < gap.first) out.push_back({rest.first, {rest.first.family, gap.first.number - 1}});
+      over = rest.last <= gap.last;
+      if (over) break;
+      rest.first = gap.last.plus(1);
+    }
+    if (!over) out.push_back(rest);
+  }
+  return out;
 }
 
 IpRange block_range(const IpAddress& ip) {

@@ -53,6 +53,13 @@ struct IpRange {
 // off), or `first-last`. The error names the field and the rule.
 Result<IpRange> parse_ip_range(std::string_view text);
 
+// One or more of these forms with commas between them, blanks around a comma allowed; they may be of both families, and
+// none overlaps another. At most 256.
+Result<std::vector<IpRange>> parse_ip_ranges(std::string_view text);
+
+// What is in `ranges` and in none of `without`, in the order of `ranges`.
+std::vector<IpRange> subtract(const std::vector<IpRange>& ranges, std::vector<IpRange> without);
+
 // The aligned block that holds `ip`: a /26 of IPv4, a /122 of IPv6, both 64 addresses.
 IpRange block_range(const IpAddress& ip);
 // Its object name: `v4-192.0.2.0-26`, `v6-<32 hex digits>-122` (a colon is refused in names).

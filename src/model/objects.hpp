@@ -18,9 +18,39 @@ using Labels = std::map<std::string, std::string, std::less<>>;
 
 enum class ServiceType : std::uint8_t { cluster_ip, node_port, load_balancer, external_name };
 enum class TrafficPolicy : std::uint8_t { cluster, local };
+enum class FamilyPolicy : std::uint8_t { single, prefer_dual, require_dual };  // KEP-563
+enum class AllocationOrder : std::uint8_t { lowest, least_recently_used };
 enum class Protocol : std::uint8_t { bgp, layer2, vip };
 std::string_view to_string(Protocol protocol);
 std::optional<Protocol> parse_protocol(std::string_view text);  // empty is bgp, as in OpenELB
+
+struct LabelSelector {
+  struct Expression {
+    std::string key;
+    std::string operation;  // In, NotIn, Exists, DoesNotExist
+    std::vector<std::string> values;
+    bool operator==(const Expression&) const = default;
+  };
+  Labels match_labels;
+  std::vector<Expression> match_expressions;
+  [[nodiscard]] bool matches(const Labels& labels) const;  // empty matches all; an unknown operation nothing
+  bool operator==(const LabelSelector&) const = default;
+};
+
+// metav1.Condition, of a Service or of one of our own kinds.
+struct Condition {
+  std::string type;
+  std::string status;  // True, False, Unknown
+  std::string reason;  // CamelCase
+  std::string message;
+  std::string last_transition;  // RFC 3339
+  std::int64_t observed_generation = 0;
+  bool operator==(const Condition&) const = default;
+  // The same but for the times: nothing that is worth a write.
+  [[nodiscard]] bool says_as(const Condition& other) const {
+    return type == other.type && status == other.status && reason == other.reason && message == other.message;
+  }
+};
 
 struct ServicePort {
   std::string protocol;  // TCP, UDP, SCTP
@@ -28,9 +58,10 @@ struct ServicePort {
   auto operator<=>(const ServicePort&) const = default;
 };
 
-struct Ingress {  // one entry of status.loadBalancer.ingress; either field may be empty
+struct Ingress {  // one entry of status.loadBalancer.ingress; ip or hostname may be empty
   std::string ip;
-  std::string hostname;
+  std::string hostname = {};
+  std::string ip_mode = {};  // VIP, Proxy; empty where the server does not know it (KEP-1860, before 1.30)
   bool operator==(const Ingress&) const = default;
 };
 
@@ -44,13 +75,18 @@ struct Service {
   std::optional<std::string> load_balancer_class;
   std::string load_balancer_ip;  // deprecated since 1.24, still honoured
   TrafficPolicy external_traffic_policy = TrafficPolicy::cluster;
+  FamilyPolicy family_policy = FamilyPolicy::single;
   std::vector<IpFamily> families;  // spec.ipFamilies, in order
+  std::string selector;            // spec.selector as "key=value,..." in order of keys; kept only with policy local
+  Labels labels;                   // all but keys::pool
   std::vector<ServicePort> ports;
   Labels annotations;       // those whose key contains "kubesphere.io/"
   std::string pool_label;   // value of the label keys::pool, or empty
   bool has_pool_label = false;
   std::vector<std::string> finalizers;  // all of them: a merge patch replaces the list
   std::vector<Ingress> ingress;
+  std::vector<Condition> conditions;  // all of them: a merge patch replaces the list
+  std::int64_t generation = 0;
   // When this version was heard, in the reader's own logical time (reconcile/world_keeper.hpp). Not decoded.
   std::uint64_t heard_at = 0;
 
@@ -59,14 +95,19 @@ struct Service {
   bool operator==(const Service&) const = default;
 };
 
-// Eip. `ranges` is empty and `invalid` says why when spec.address can't be read.
+// Eip. `ranges` is empty and `invalid` says why when a field can't be read.
 struct Pool {
   std::string name;
   Uid uid;
   ResourceVersion version;
   bool deleting = false;
-  std::string address;  // spec.address as written
-  std::vector<IpRange> ranges;
+  std::int64_t generation = 0;
+  std::string address;           // spec.address as written
+  std::vector<IpRange> ranges;   // of spec.address, in its order
+  std::vector<IpRange> offered;  // ranges without spec.exclude: what is given out
+  bool avoid_buggy_ips = false;  // nor IPv4 addresses that end in .0 or .255
+  AllocationOrder order = AllocationOrder::lowest;
+  std::optional<Duration> quarantine;  // before an address goes to another Service; absent: the flag's
   std::string invalid;
   Protocol protocol = Protocol::bgp;
   std::string interface;
@@ -75,7 +116,20 @@ struct Pool {
   std::int64_t priority = 0;
   std::vector<std::string> namespaces;
   Labels namespace_selector;
+  std::optional<LabelSelector> service_selector;  // absent: every Service
+  bool enforce_namespaces = false;  // naming the pool or its address does not get around its namespaces
+  bool implicit_sharing = false;    // OpenELB's way: asking for an address in use joins it
+  bool drain = false;               // move addresses that the pool does not offer any more
+  std::map<std::string, std::int64_t> namespace_quotas;  // namespace, or * for each that is not named -> addresses
+  std::map<IpAddress, ObjectName> reservations;          // address -> the one Service that may have it
   std::vector<std::string> finalizers;
+
+  // In spec.address, excluded or not.
+  [[nodiscard]] bool contains(const IpAddress& ip) const;
+  // May be given out.
+  [[nodiscard]] bool offers(const IpAddress& ip) const;
+  // How many are offered; beyond 2^63-1 it is 2^63-1.
+  [[nodiscard]] std::int64_t size() const;
 
   struct Status {
     bool occupied = false;
@@ -86,6 +140,8 @@ struct Pool {
     std::string last_ip;
     bool ready = false;
     bool v4 = false;
+    std::int64_t free = 0;
+    std::vector<Condition> conditions = {};
     bool operator==(const Status&) const = default;
   } status;
 
@@ -174,19 +230,6 @@ struct Namespace {
   using Key = std::string;
   [[nodiscard]] const Key& key() const { return name; }
   bool operator==(const Namespace&) const = default;
-};
-
-struct LabelSelector {
-  struct Expression {
-    std::string key;
-    std::string operation;  // In, NotIn, Exists, DoesNotExist
-    std::vector<std::string> values;
-    bool operator==(const Expression&) const = default;
-  };
-  Labels match_labels;
-  std::vector<Expression> match_expressions;
-  [[nodiscard]] bool matches(const Labels& labels) const;  // empty matches all; an unknown operation nothing
-  bool operator==(const LabelSelector&) const = default;
 };
 
 struct GracefulRestart {

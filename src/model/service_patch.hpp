@@ -19,7 +19,8 @@ struct ServicePatch {
   std::map<std::string, std::optional<std::string>> annotations;  // nullopt removes
   std::optional<std::vector<std::string>> finalizers;             // the full list
   std::optional<std::vector<Ingress>> ingress;                    // the full list
-  [[nodiscard]] bool changes_nothing() const { return labels.empty() && annotations.empty() && !finalizers && !ingress; }
+  std::optional<std::vector<Condition>> conditions = {};          // the full list
+  [[nodiscard]] bool changes_nothing() const { return labels.empty() && annotations.empty() && !finalizers && !ingress && !conditions; }
   bool operator==(const ServicePatch&) const = default;
 };
 

@@ -64,10 +64,10 @@ inline Pool pool(std::string name, std::string_view address, auto... changes) {
   out.uid = {out.name + "-uid"};
   out.version = {"1"};
   out.address = std::string{address};
-  if (auto range = parse_ip_range(address))
-    out.ranges = {*range};
+  if (auto ranges = parse_ip_ranges(address))
+    out.ranges = out.offered = *ranges;
   else
-    out.invalid = range.error().text;
+    out.invalid = ranges.error().text;
   out.finalizers = {std::string{keys::pool_finalizer}};
   (changes(out), ...);
   return out;
