@@ -11,6 +11,7 @@ namespace berth {
 namespace {
 
 constexpr std::size_t named_in_a_message = 3;
+constexpr std::size_t most_namespaces = 4096;  // of one pool, that are looked up
 
 std::string to_text(const IpRange& range) {
   return range.first == range.last ? range.first.to_string() : range.first.to_string() + "-" + range.last.to_string();
@@ -173,8 +174,9 @@ class Judge {
   void warn_of_namespaces() {
     if (!world_.namespaces.synced()) return;
     std::set<std::string> missing;
+    std::size_t looked = 0;
     const auto look = [&](const std::string& space) {
-      if (world_.namespaces.find(space) == nullptr) missing.insert(space);
+      if (++looked <= most_namespaces && world_.namespaces.find(space) == nullptr) missing.insert(space);
     };
     for (const std::string& space : after_.namespaces) look(space);
     for (const auto& [space, quota] : after_.namespace_quotas)
