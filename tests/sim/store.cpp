@@ -11,9 +11,14 @@ tl::unexpected<Error> conflict() { return fail(ErrorCode::conflict, "409: the ob
 
 void apply(const ServicePatch& patch, Service& service) {
   for (const auto& [key, value] : patch.labels) {
-    if (key != keys::pool) continue;
-    service.has_pool_label = value.has_value();
-    service.pool_label = value.value_or("");
+    if (key == keys::pool) {
+      service.has_pool_label = value.has_value();
+      service.pool_label = value.value_or("");
+    } else if (value) {
+      service.labels[key] = *value;
+    } else {
+      service.labels.erase(key);
+    }
   }
   for (const auto& [key, value] : patch.annotations) {
     if (value)
@@ -23,6 +28,13 @@ void apply(const ServicePatch& patch, Service& service) {
   }
   if (patch.finalizers) service.finalizers = *patch.finalizers;
   if (patch.ingress) service.ingress = *patch.ingress;
+  for (Ingress& entry : service.ingress)
+    if (!entry.ip.empty() && entry.ip_mode.empty()) entry.ip_mode = "VIP";  // the API server's default
+  if (patch.conditions) service.conditions = *patch.conditions;
+}
+
+bool has_a_mode(const Ingress& entry) {
+  return entry.ip_mode.empty() || (!entry.ip.empty() && (entry.ip_mode == "VIP" || entry.ip_mode == "Proxy"));
 }
 
 // What is being deleted may lose finalizers, but gets no new ones.
@@ -90,6 +102,8 @@ Result<Service> SimStore::patch_service(const ServicePatch& patch, Check check) 
   }
   if (patch.ingress && !patch.ingress->empty() && now.type != ServiceType::load_balancer)
     return fail(ErrorCode::invalid, "422: status.loadBalancer.ingress: only for type LoadBalancer");
+  if (patch.ingress && !std::ranges::all_of(*patch.ingress, has_a_mode))
+    return fail(ErrorCode::invalid, "422: status.loadBalancer.ingress[].ipMode: VIP or Proxy, and only with an ip");
   if (patch.finalizers)
     if (auto fine = check_finalizers(now, *patch.finalizers); !fine) return fail(fine.error());
   Service changed = now;
