@@ -66,7 +66,8 @@ TEST(Decode, APoolHasEveryField) {
   const Pool read = pool(R"("address":"192.0.2.0/28, 2001:db8::/120","exclude":["192.0.2.4-192.0.2.5","2001:db8::/128"],
       "avoidBuggyIPs":true,"allocationOrder":"leastRecentlyUsed","quarantineSeconds":30,"enforceNamespaces":true,"implicitSharing":true,
       "drain":true,"serviceSelector":{"matchLabels":{"app":"web"},"matchExpressions":[{"key":"tier","operator":"In","values":["a","b"]},
-      {"key":"x","operator":"DoesNotExist"}]},"namespaceQuotas":{"shop":3,"*":0},"reservations":{"192.0.2.7":"shop/web","2001:DB8::7":"a/b"})");
+      {"key":"x","operator":"DoesNotExist"}]},"namespaceQuotas":{"shop":3,"*":0},
+      "reservations":{"192.0.2.7":"shop/web","2001:DB8::7":"a/b"})");
   EXPECT_EQ(read.invalid, "");
   EXPECT_EQ(read.address, "192.0.2.0/28, 2001:db8::/120");
   EXPECT_EQ(read.ranges, (std::vector<IpRange>{{ip("192.0.2.0"), ip("192.0.2.15")}, {ip("2001:db8::"), ip("2001:db8::ff")}}));

@@ -463,7 +463,61 @@ Pool::Status full_status() {
           .first_ip = "192.0.2.1",
           .last_ip = "192.0.2.2",
           .ready = true,
-          .v4 = true};
+          .v4 = true,
+          .free = INT64_MAX,
+          .conditions = {{"Ready", "True", "Ready", "", "2026-01-01T00:00:00Z", 1},
+                         {"Overlapping", "True", "Overlaps", "with wan", "2026-01-01T00:00:01Z", 0}}};
+}
+
+TEST_F(PoolContract, EveryFieldOfTheSpecComesBack) {
+  const std::string name = unique("lan");
+  const Pool made = subject_->create_pool_of(
+      name,
+      R"({"address":"192.0.2.0/24, 2001:db8::/64","protocol":"layer2","interface":"eth0","disable":true,"priority":-3,"namespaces":["a"],
+          "namespaceSelector":{"team":"shop"},"exclude":["192.0.2.1","2001:db8::/127"],"avoidBuggyIPs":true,
+          "allocationOrder":"leastRecentlyUsed","quarantineSeconds":30,"enforceNamespaces":true,"implicitSharing":true,"drain":true,
+          "serviceSelector":{"matchLabels":{"app":"web"},"matchExpressions":[{"key":"tier","operator":"NotIn","values":["x"]}]},
+          "namespaceQuotas":{"shop":9223372036854775807,"*":0},"reservations":{"192.0.2.7":"shop/web","2001:db8::7":"a/b"}})");
+  Pool expected;
+  expected.name = name;
+  expected.uid = made.uid;
+  expected.version = made.version;
+  expected.generation = 1;
+  expected.address = "192.0.2.0/24, 2001:db8::/64";
+  expected.ranges = {{ip("192.0.2.0"), ip("192.0.2.255")}, {ip("2001:db8::"), ip("2001:db8::ffff:ffff:ffff:ffff")}};
+  expected.offered = {
+      {ip("192.0.2.0"), ip("192.0.2.0")}, {ip("192.0.2.2"), ip("192.0.2.255")}, {ip("2001:db8::2"), ip("2001:db8::ffff:ffff:ffff:ffff")}};
+  expected.avoid_buggy_ips = expected.disabled = expected.enforce_namespaces = expected.implicit_sharing = expected.drain = true;
+  expected.order = AllocationOrder::least_recently_used;
+  expected.quarantine = std::chrono::seconds{30};
+  expected.protocol = Protocol::layer2;
+  expected.interface = "eth0";
+  expected.priority = -3;
+  expected.namespaces = {"a"};
+  expected.namespace_selector = {{"team", "shop"}};
+  expected.service_selector = LabelSelector{.match_labels = {{"app", "web"}}, .match_expressions = {{"tier", "NotIn", {"x"}}}};
+  expected.namespace_quotas = {{"shop", INT64_MAX}, {"*", 0}};
+  expected.reservations = {{ip("192.0.2.7"), {"shop", "web"}}, {ip("2001:db8::7"), {"a", "b"}}};
+  EXPECT_EQ(made, expected);
+  EXPECT_EQ(subject_->read_pool(name), expected);
+}
+
+TEST_F(PoolContract, TheGenerationCountsChangesOfTheSpecOnly) {
+  Pool pool = subject_->create_pool(unique("lan"), "192.0.2.1");
+  EXPECT_EQ(pool.generation, 1);
+  pool = ask(cluster().patch_pool_finalizers(pool, {std::string{keys::pool_finalizer}})).value();
+  EXPECT_EQ(pool.generation, 1);
+  EXPECT_EQ(ask(cluster().patch_pool_status(pool.name, full_status())).value().generation, 1);
+  pool = subject_->replace_pool_spec(pool.name, R"({"address":"192.0.2.0/24"})");
+  EXPECT_EQ(pool.generation, 2) << "an address may grow";
+  EXPECT_EQ(pool.size(), 256);
+  EXPECT_EQ(pool.status, full_status());
+  pool = subject_->replace_pool_spec(pool.name, R"({"address":"192.0.2.0/28","exclude":["192.0.2.0"]})");
+  EXPECT_EQ(pool.generation, 3) << "and be cut down, as far as the schema is concerned";
+  EXPECT_EQ(pool.size(), 15);
+  EXPECT_EQ(subject_->replace_pool_spec(pool.name, R"({"address":"192.0.2.0/28","exclude":["192.0.2.0"]})"), pool);
+  subject_->delete_pool(pool.name);
+  EXPECT_EQ(subject_->read_pool(pool.name).value().generation, 4) << "deletion counts as one";
 }
 
 TEST_F(PoolContract, FinalizersAreWrittenAtUidAndVersion) {
@@ -497,10 +551,13 @@ TEST_F(PoolContract, TheStatusIsReplacedAsAWhole) {
   less.used.erase("192.0.2.1");
   less.usage = 1;
   less.occupied = false;
+  less.free = 1;
+  less.conditions.pop_back();
   const auto after = ask(cluster().patch_pool_status(pool.name, less));
   ASSERT_DONE(after);
   EXPECT_EQ(after->status, less);
   less.used.clear();
+  less.conditions.clear();
   less.usage = 0;
   ASSERT_DONE(ask(cluster().patch_pool_status(pool.name, less)));
   EXPECT_EQ(subject_->read_pool(pool.name).value().status, less);

@@ -193,12 +193,31 @@ void SimStore::put(Service service) {
   if (service.type != ServiceType::load_balancer) service.ingress.clear();  // as the API server does
   create_or_replace(services_, std::move(service));
 }
-void SimStore::put(Pool pool) { create_or_replace(pools_, std::move(pool)); }
+void SimStore::put(Pool pool) {
+  const auto now = pools_.rows.find(pool.name);
+  if (now == pools_.rows.end()) {
+    pool.generation = 1;
+  } else {
+    // What is not of the spec alone makes no generation; an edit that changes nothing no version.
+    Pool same = pool;
+    same.version = now->second.version;
+    if (same == now->second) return;
+    same.finalizers = now->second.finalizers;
+    same.status = now->second.status;
+    same.is_default = now->second.is_default;
+    if (same != now->second) ++pool.generation;
+  }
+  create_or_replace(pools_, std::move(pool));
+}
 void SimStore::put(BgpConf conf) { create_or_replace(bgp_confs_, std::move(conf)); }
 void SimStore::put(BgpPeer peer) { create_or_replace(bgp_peers_, std::move(peer)); }
 
 void SimStore::remove_service(const ObjectName& name) { remove(services_, name); }
-void SimStore::remove_pool(const std::string& name) { remove(pools_, name); }
+void SimStore::remove_pool(const std::string& name) {
+  Pool& pool = pools_.rows.at(name);
+  if (!pool.deleting) ++pool.generation;
+  remove(pools_, name);
+}
 void SimStore::remove_bgp_conf(const std::string& name) { remove(bgp_confs_, name); }
 void SimStore::remove_bgp_peer(const std::string& name) { remove(bgp_peers_, name); }
 
