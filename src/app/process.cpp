@@ -51,6 +51,13 @@ constexpr Duration fate_limit = 1s;
 // must not stop a rollout.
 constexpr Duration session_grace = 20s;
 
+// A speaker's table of Services does without what only a controller reads.
+void trim_for_speaker(Service& service) {
+  service.labels.clear();
+  service.selector = {};
+  service.conditions = {};
+}
+
 std::string describe(const Duration& duration) { return fmt::format("{:.0f} s", seconds(duration)); }
 
 // The speaker's part: engine, speaker and what tells people of them.
@@ -244,15 +251,15 @@ class Process {
   }
 
   template <class T>
-  void watch_kind(std::string kind, TableFeed<T>& feed) {
+  void watch_kind(std::string kind, TableFeed<T>& feed, kube::Trim<T> trim = nullptr) {
     auto& health = watches_.emplace_back(std::make_unique<kube::WatchHealth>());
     health->kind = std::move(kind);
-    tasks_.spawn("watch " + health->kind, kube::watch<T>(*client_, *timers_, *rng_, feed, *health));
+    tasks_.spawn("watch " + health->kind, kube::watch<T>(*client_, *timers_, *rng_, feed, *health, trim));
   }
 
   // A speaker never watches Eips or Namespaces: what it receives per Service must not grow with them.
   void watch_all() {
-    watch_kind("services", keeper_.services());
+    watch_kind<Service>("services", keeper_.services(), controls() ? nullptr : trim_for_speaker);
     watch_kind("addressblocks", keeper_.blocks());
     watch_kind("nodes", keeper_.nodes());
     watch_kind("bgpconfs", keeper_.bgp_confs());
@@ -305,7 +312,10 @@ class Process {
       if (admitting_) admitting_->certificates.look_again();
       if (leading_ && !controlling_) {
         controlling_.emplace(executor_, *timers_, *rng_, *cluster_, *events_, keeper_,
-                             ControllerOptions{.node = flags_.node_name, .identity = identity_});
+                             ControllerOptions{.node = flags_.node_name,
+                                               .identity = identity_,
+                                               .classless = flags_.classless,
+                                               .pools = {.enforce_namespaces = flags_.enforce_namespaces}});
       } else if (!leading_ && controlling_) {
         co_await controlling_->end();
         controlling_.reset();
@@ -406,7 +416,8 @@ class Process {
       return {.status = report.ready ? 200 : 503, .body = report.text};
     }
     if (path == "/metrics") {
-      MetricSources sources{.node = flags_.node_name,
+      MetricSources sources{.world = &keeper_.world(),
+                            .node = flags_.node_name,
                             .now = timers_->now(),
                             .leading = leading_,
                             .controller = controlling_ ? &controlling_->controller : nullptr,
