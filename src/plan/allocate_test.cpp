@@ -301,7 +301,8 @@ TEST(Publish, AWishThatCannotBeMetLeavesWhatThereIs) {
   EXPECT_EQ(out.service_writes[0].patch.ingress, std::nullopt);
   EXPECT_EQ(out.service_writes[0].patch.conditions->at(0).status, "True");
   EXPECT_EQ(out.service_writes[0].patch.conditions->at(0).message,
-            "192.0.2.3 from lan; no available eip was found containing the ip:[203.0.113.9]");
+            "192.0.2.3 from lan; no available eip was found containing the ip:[203.0.113.9]: correct annotation "
+            "eip.openelb.kubesphere.io/v1alpha1");
   EXPECT_EQ(pending_reason(out), "wanted_ip_no_pool");
 }
 
