@@ -134,9 +134,12 @@ class RealSubject final : public Subject {
     const std::string kind = about.kind == Kind::service ? "Service" : "Eip";
     std::vector<Told> out;
     const Uid uid = uid_of(about);
-    for (Event& event : list<Event>(fmt::format("/api/v1/namespaces/{}/events?fieldSelector=involvedObject.kind%3D{}%2CinvolvedObject.name%3D{}",
-                                                about.space.empty() ? "default" : about.space, kind, about.name)))
-      if (event.involvedObject.uid == uid.text) out.push_back({event.type == "Warning", std::move(event.source.component), std::move(event.reason), std::move(event.message), event.count});
+    for (Event& event :
+         list<Event>(fmt::format("/api/v1/namespaces/{}/events?fieldSelector=involvedObject.kind%3D{}%2CinvolvedObject.name%3D{}",
+                                 about.space.empty() ? "default" : about.space, kind, about.name)))
+      if (event.involvedObject.uid == uid.text)
+        out.push_back(
+            {event.type == "Warning", std::move(event.source.component), std::move(event.reason), std::move(event.message), event.count});
     return out;
   }
   std::map<std::string, std::string> versions() override {
@@ -187,7 +190,9 @@ class RealSubject final : public Subject {
       if (!comes_true(heard, "the controller does not hear of everything")) return;
       const std::uint64_t plans = running_->controller.counters().plans;
       running_->controller.look_again();
-      const auto planned = [&] { return running_->controller.counters().plans > plans && !running_->controller.busy() && running_->recorder.queued() == 0; };
+      const auto planned = [&] {
+        return running_->controller.counters().plans > plans && !running_->controller.busy() && running_->recorder.queued() == 0;
+      };
       if (!comes_true(planned, "the controller does not come to rest")) return;
       bool taking_back = false;
       for (const auto& [ip, entry] : records())
@@ -209,7 +214,12 @@ class RealSubject final : public Subject {
           real(client),
           cluster(real, of.timers(), faults),
           recorder(of.io().get_executor(), client, of.timers(), of.rng(), [this] { return controller.busy(); }),
-          controller(of.io().get_executor(), of.timers(), of.rng(), cluster, recorder, keeper,
+          controller(of.io().get_executor(),
+                     of.timers(),
+                     of.rng(),
+                     cluster,
+                     recorder,
+                     keeper,
                      {.node = "node-a", .identity = fmt::format("a{:x}", of.rng().next()), .quarantine = 20ms}),
           tasks(of.io().get_executor()),
           recorder_tasks(of.io().get_executor()) {
@@ -290,10 +300,12 @@ class RealSubject final : public Subject {
     if (versions().empty()) return;
     const json::object none{{"metadata", json::object{{"finalizers", nullptr}}}};
     for (const std::string& space : spaces)
-      for (const auto& one : list<api::Workload>(collection({Kind::service, space, ""}))) patch({Kind::service, space, one.metadata.name}, none);
+      for (const auto& one : list<api::Workload>(collection({Kind::service, space, ""})))
+        patch({Kind::service, space, one.metadata.name}, none);
     for (const auto& one : list<api::Workload>(group + "eips")) patch({Kind::eip, "", one.metadata.name}, none);
     clear();
-    for (const auto& one : list<api::Workload>(group + "addressblocks")) must(api_.ask(client().remove(group + "addressblocks/" + one.metadata.name, "")));
+    for (const auto& one : list<api::Workload>(group + "addressblocks"))
+      must(api_.ask(client().remove(group + "addressblocks/" + one.metadata.name, "")));
     eventually([&] { return versions().empty(); });
   }
 

@@ -135,7 +135,8 @@ TEST_F(Choice, P11_AFullPoolComesAfterOneThatHasRoom) {
 }
 
 TEST_F(Choice, P12_OfEqualPriorityTheFirstByNameServes) {
-  for (const char* name : {"m", "z", "a"}) make_eip({name, std::string{name} == "a" ? "192.0.2.0/24" : fmt::format("198.51.{}.0/24", 100 + name[0]), {{"namespaces", {"shop"}}}});
+  for (const char* name : {"m", "z", "a"})
+    make_eip({name, std::string{name} == "a" ? "192.0.2.0/24" : fmt::format("198.51.{}.0/24", 100 + name[0]), {{"namespaces", {"shop"}}}});
   start();
   make_service("web");
   EXPECT_TRUE(gets("web", "192.0.2.0"));

@@ -36,8 +36,11 @@ std::vector<Row> read_rows() {
   std::istringstream lines{text_of(tree / "docs/openelb-compatibility.md")};
   const std::regex row{R"(\| ([A-Z]-\d+) \| (.*) \| (.*) \| (.*) \|)"};
   for (std::string line; std::getline(lines, line);) {
+    if (line.size() < 4 || line[0] != '|' || line[3] != '-' || line[2] == '-') continue;
     std::smatch found;
-    if (std::regex_match(line, found, row)) out.push_back({found[1], found[2], found[3], found[4]});
+    const bool is_row = std::regex_match(line, found, row);
+    EXPECT_TRUE(is_row) << "not four cells: " << line;
+    if (is_row) out.push_back({found[1], found[2], found[3], found[4]});
   }
   return out;
 }
@@ -71,11 +74,10 @@ void expect_elsewhere(const Row& row) {
   ASSERT_TRUE(std::regex_match(row.shown_by, found, std::regex{R"(`([\w./]+)`: ([\w, ]+))"})) << row.number << ": " << row.shown_by;
   const std::string text = text_of(tree / found[1].str());
   EXPECT_NE(text, "") << row.number << ": there is no " << found[1];
-  const std::string names = found[2];
-  const std::regex name{R"(\w+)"};
-  for (auto it = std::sregex_iterator{names.begin(), names.end(), name}; it != std::sregex_iterator{}; ++it)
-    EXPECT_TRUE(std::regex_search(text, std::regex{fmt::format(R"((TEST(_F|_P)?\(\w+, {0}\)|def {0}\())", it->str())}))
-        << row.number << ": " << found[1] << " has no test " << it->str();
+  std::istringstream names{found[2]};
+  for (std::string name; std::getline(names >> std::ws, name, ',');)
+    EXPECT_TRUE(text.find(", " + name + ")") != std::string::npos || text.find("def " + name + "(") != std::string::npos)
+        << row.number << ": " << found[1] << " has no test " << name;
 }
 
 TEST(Document, EveryNumberHasItsTestAndEveryTestItsNumber) {
@@ -102,9 +104,10 @@ TEST(Document, EveryNumberHasItsTestAndEveryTestItsNumber) {
     }
   }
   for (const auto& [number, test] : tests) ADD_FAILURE() << test << ": docs/openelb-compatibility.md has no " << number;
-  const std::string counts =
-      fmt::format("{} rules, {} of them faults of OpenELB; Berth does {} the same. {} are shown by tests/conformance/openelb, {} by tests elsewhere, {} are not applicable.",
-                  rows.size(), faults, same, here, elsewhere, not_applicable);
+  const std::string counts = fmt::format(
+      "{} rules, {} of them faults of OpenELB; Berth does {} the same. {} are shown by tests/conformance/openelb, {} by tests elsewhere, "
+      "{} are not applicable.",
+      rows.size(), faults, same, here, elsewhere, not_applicable);
   std::printf("%s\n", counts.c_str());
   std::string page = text_of(tree / "docs/openelb-compatibility.md");
   std::ranges::replace(page, '\n', ' ');

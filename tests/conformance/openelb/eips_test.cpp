@@ -111,7 +111,8 @@ TEST_F(Eips, E09_UsedNamesTheServiceOfEachAddress) {
     return s.used == std::map<std::string, std::string>{{"192.0.2.0", "shop/web"}, {"192.0.2.1", "bank/web"}};
   }));
   delete_service("web");
-  EXPECT_TRUE(eip_says("lan", [](const Pool::Status& s) { return s.used == std::map<std::string, std::string>{{"192.0.2.1", "bank/web"}}; }));
+  EXPECT_TRUE(
+      eip_says("lan", [](const Pool::Status& s) { return s.used == std::map<std::string, std::string>{{"192.0.2.1", "bank/web"}}; }));
 }
 
 TEST_F(Eips, E10_ReadyIsSetAgain) {
@@ -201,7 +202,8 @@ TEST_F(Eips, A03_ARangeHasBothItsEnds) {
 TEST_F(Eips, A04_WhatIsNoRangeIsRefused) {
   start();
   int number = 0;
-  for (const char* address : {"192.0.2.9-192.0.2.8", "192.0.2.1 - 192.0.2.9", "192.0.2.1-9", "192.0.2.1-192.0.2.2-192.0.2.3", "192.0.2.1-2001:db8::1"}) {
+  for (const char* address :
+       {"192.0.2.9-192.0.2.8", "192.0.2.1 - 192.0.2.9", "192.0.2.1-9", "192.0.2.1-192.0.2.2-192.0.2.3", "192.0.2.1-2001:db8::1"}) {
     const std::string name = "odd-" + std::to_string(++number);
     make_eip({name, address});
     EXPECT_TRUE(eip_told_part(name, "add/update eip", "")) << address;
@@ -271,7 +273,8 @@ TEST_F(Eips, R02_AnEipGetsItsFinalizer) {
 TEST_F(Eips, R03_TheStatusFollowsTheSpec) {
   make_eip({"lan", "192.0.2.0/30", {}, {}, {{"firstIP", "203.0.113.1"}, {"lastIP", "203.0.113.9"}, {"poolSize", 9}}});
   start();
-  EXPECT_TRUE(eip_says("lan", [](const Pool::Status& s) { return s.first_ip == "192.0.2.0" && s.last_ip == "192.0.2.3" && s.pool_size == 4; }));
+  EXPECT_TRUE(
+      eip_says("lan", [](const Pool::Status& s) { return s.first_ip == "192.0.2.0" && s.last_ip == "192.0.2.3" && s.pool_size == 4; }));
 }
 
 TEST_F(Eips, R04_AServiceThatVanishesLeavesNoEntry) {

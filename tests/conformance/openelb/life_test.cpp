@@ -43,7 +43,12 @@ class Life : public OpenElb {
     return {.labels = pool_named(pool), .finalizers = {finalizer}, .shows = std::move(shows)};
   }
   Eip left_by_openelb(const std::string& name, const std::string& address, const json::object& used) {
-    return {name, address, {}, as_default, {{"used", used}, {"usage", used.size()}, {"firstIP", address}, {"poolSize", 256}}, {std::string{keys::pool_finalizer}}};
+    return {name,
+            address,
+            {},
+            as_default,
+            {{"used", used}, {"usage", used.size()}, {"firstIP", address}, {"poolSize", 256}},
+            {std::string{keys::pool_finalizer}}};
   }
 };
 
@@ -56,7 +61,9 @@ TEST_F(Life, L01_WhatIsTakenIsShownInOneWrite) {
   EXPECT_TRUE(has("web", finalizer));
   for (const Service& version : subject().history(name_of("web")))
     EXPECT_EQ(!version.ingress.empty(), version.has_pool_label && !version.finalizers.empty());
-  EXPECT_TRUE(eip_says("lan", [](const Pool::Status& s) { return s.used == std::map<std::string, std::string>{{"192.0.2.0", "shop/web"}} && s.usage == 1; }));
+  EXPECT_TRUE(eip_says("lan", [](const Pool::Status& s) {
+    return s.used == std::map<std::string, std::string>{{"192.0.2.0", "shop/web"}} && s.usage == 1;
+  }));
 }
 
 TEST_F(Life, L02_WhatIsGivenBackLeavesNothing) {
@@ -173,7 +180,8 @@ TEST_F(Life, L14_EditsOfOthersAreNotLost) {
   }
   EXPECT_TRUE(gets("web", "192.0.2.0"));
   delete_service("web");
-  for (int i = 0; i < 20; ++i) EXPECT_TRUE(see("web").annotations.contains(fmt::format("test.kubesphere.io/{}", i)) || shown("web") == "gone") << i;
+  for (int i = 0; i < 20; ++i)
+    EXPECT_TRUE(see("web").annotations.contains(fmt::format("test.kubesphere.io/{}", i)) || shown("web") == "gone") << i;
   EXPECT_TRUE(vanishes("web"));
   EXPECT_EQ(subject().history(name_of("web")).back().annotations.count("test.kubesphere.io/19"), 1U);
 }

@@ -61,11 +61,10 @@ void OpenElb::kill() {
 void OpenElb::make_eip(const Eip& eip) {
   json::object spec = eip.spec;
   spec["address"] = eip.address;
-  json::object manifest{{"metadata",
-                         {{"name", eip.name},
-                          {"annotations", json::value_from(eip.annotations)},
-                          {"finalizers", json::value_from(eip.finalizers)}}},
-                        {"spec", std::move(spec)}};
+  json::object manifest{
+      {"metadata",
+       {{"name", eip.name}, {"annotations", json::value_from(eip.annotations)}, {"finalizers", json::value_from(eip.finalizers)}}},
+      {"spec", std::move(spec)}};
   if (!eip.status.empty()) manifest["status"] = eip.status;
   subject_->create(Kind::eip, std::move(manifest));
 }
@@ -151,7 +150,8 @@ AssertionResult OpenElb::keeps(const std::string& service, const std::string& ad
   settle();
   const auto path = path_of(service);
   if (shown(service) != addresses || std::ranges::count(path, addresses) > 1)
-    return AssertionFailure() << situation(service) << " instead of \"" << addresses << "\"; it showed \"" << fmt::format("{}", fmt::join(path, "\", \"")) << "\"";
+    return AssertionFailure() << situation(service) << " instead of \"" << addresses << "\"; it showed \""
+                              << fmt::format("{}", fmt::join(path, "\", \"")) << "\"";
   return AssertionSuccess();
 }
 AssertionResult OpenElb::waits(const std::string& service) {
@@ -166,7 +166,8 @@ AssertionResult OpenElb::lets_go(const std::string& service) {
     });
   };
   if (eventually([&] { return shown(service).empty() && !is_marked(service) && !is_held(); })) return AssertionSuccess();
-  return AssertionFailure() << situation(service) << (is_marked(service) ? ", has our label or finalizer" : "") << (is_held() ? ", is recorded" : "");
+  return AssertionFailure() << situation(service) << (is_marked(service) ? ", has our label or finalizer" : "")
+                            << (is_held() ? ", is recorded" : "");
 }
 AssertionResult OpenElb::vanishes(const std::string& service) {
   if (!eventually([&] { return !subject_->service(name_of(service)); })) return AssertionFailure() << situation(service) << " and stays";
@@ -200,8 +201,8 @@ AssertionResult OpenElb::eip_told_part(const std::string& eip, std::string_view 
 AssertionResult OpenElb::eip_says(const std::string& name, const std::function<bool(const Pool::Status&)>& so) {
   if (eventually([&] { return so(see_eip(name).status); })) return AssertionSuccess();
   const Pool::Status s = see_eip(name).status;
-  return AssertionFailure() << fmt::format("eip {}: usage {} of {}, occupied {}, used {}, {}-{}", name, s.usage, s.pool_size, s.occupied, s.used,
-                                           s.first_ip, s.last_ip);
+  return AssertionFailure() << fmt::format("eip {}: usage {} of {}, occupied {}, used {}, {}-{}", name, s.usage, s.pool_size, s.occupied,
+                                           s.used, s.first_ip, s.last_ip);
 }
 
 bool OpenElb::nothing_is_written() {

@@ -133,10 +133,8 @@ TEST_F(Services, S03_ServicesWithoutTheAnnotationAreLeftAlone) {
 }
 
 TEST_F(Services, S04_TheLabelAloneMakesItOursToLetGo) {
-  make_service("web", {.opt_in = "",
-                       .labels = pool_named("lan"),
-                       .finalizers = {std::string{keys::service_finalizer}},
-                       .shows = {"192.0.2.5"}});
+  make_service("web",
+               {.opt_in = "", .labels = pool_named("lan"), .finalizers = {std::string{keys::service_finalizer}}, .shows = {"192.0.2.5"}});
   start();
   EXPECT_TRUE(lets_go("web"));
 }
@@ -173,7 +171,10 @@ TEST_F(Services, S08_HostNamesOfOthersStay) {
   start();
   make_service("web");
   EXPECT_TRUE(gets("web", "192.0.2.0"));
-  subject().patch(service_id("web"), {{"status", {{"loadBalancer", {{"ingress", json::array{json::object{{"ip", "192.0.2.0"}}, json::object{{"hostname", "web.example.com"}}}}}}}}});
+  subject().patch(
+      service_id("web"),
+      {{"status",
+        {{"loadBalancer", {{"ingress", json::array{json::object{{"ip", "192.0.2.0"}}, json::object{{"hostname", "web.example.com"}}}}}}}}});
   settle();
   annotate("web", keys::wanted_ip, "192.0.2.9");
   EXPECT_TRUE(gets("web", "192.0.2.9"));

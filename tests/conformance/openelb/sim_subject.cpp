@@ -53,7 +53,8 @@ T text_or(const json::object& in, std::string_view key, T otherwise) {
 // What the API server fills in.
 void complete(json::object& service, int number) {
   json::object& metadata = part(service, "metadata");
-  if (!metadata.contains("creationTimestamp")) metadata["creationTimestamp"] = fmt::format("2026-01-01T00:{:02}:{:02}Z", number / 60, number % 60);
+  if (!metadata.contains("creationTimestamp"))
+    metadata["creationTimestamp"] = fmt::format("2026-01-01T00:{:02}:{:02}Z", number / 60, number % 60);
   json::object& spec = part(service, "spec");
   if (!spec.contains("ipFamilies")) spec["ipFamilies"] = json::array{"IPv4"};
   if (!spec.contains("ports")) spec["ports"] = json::array{json::object{{"port", 80}}};
@@ -84,14 +85,10 @@ void refresh(json::object& manifest, const Service& now) {
 }
 void refresh(json::object& manifest, const Pool& now) {
   part(manifest, "metadata")["finalizers"] = json::value_from(now.finalizers);
-  manifest["status"] = json::object{{"occupied", now.status.occupied},
-                                    {"usage", now.status.usage},
-                                    {"poolSize", now.status.pool_size},
-                                    {"used", json::value_from(now.status.used)},
-                                    {"firstIP", now.status.first_ip},
-                                    {"lastIP", now.status.last_ip},
-                                    {"ready", now.status.ready},
-                                    {"v4", now.status.v4}};
+  manifest["status"] = json::object{{"occupied", now.status.occupied},  {"usage", now.status.usage},
+                                    {"poolSize", now.status.pool_size}, {"used", json::value_from(now.status.used)},
+                                    {"firstIP", now.status.first_ip},   {"lastIP", now.status.last_ip},
+                                    {"ready", now.status.ready},        {"v4", now.status.v4}};
 }
 template <class T>
 void refresh(json::object& manifest, const T& now) {
