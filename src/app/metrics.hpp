@@ -15,6 +15,7 @@
 namespace berth {
 
 struct MetricSources {
+  const World* world = nullptr;
   std::string node;
   Instant now;
   bool leading = false;

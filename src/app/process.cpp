@@ -250,7 +250,10 @@ class Process {
       co_await leadership_.wait();
       if (leading_ && !controlling_) {
         controlling_.emplace(executor_, *timers_, *rng_, *cluster_, *events_, keeper_,
-                             ControllerOptions{.node = flags_.node_name, .identity = identity_});
+                             ControllerOptions{.node = flags_.node_name,
+                                               .identity = identity_,
+                                               .classless = flags_.classless,
+                                               .pools = {.enforce_namespaces = flags_.enforce_namespaces}});
       } else if (!leading_ && controlling_) {
         co_await controlling_->end();
         controlling_.reset();
@@ -347,7 +350,8 @@ class Process {
       return {.status = report.ready ? 200 : 503, .body = report.text};
     }
     if (path == "/metrics") {
-      MetricSources sources{.node = flags_.node_name,
+      MetricSources sources{.world = &keeper_.world(),
+                            .node = flags_.node_name,
                             .now = timers_->now(),
                             .leading = leading_,
                             .controller = controlling_ ? &controlling_->controller : nullptr,

@@ -116,8 +116,8 @@ Result<std::vector<IpRange>> parse_ip_ranges(std::string_view text) {
     if (!range) return fail(range.error());
     const auto overlapping = std::ranges::find_if(out, [&](const IpRange& other) { return other.overlaps(*range); });
     if (overlapping != out.end())
-      return invalid_address(part, fmt::format("it overlaps {}-{}, which stands before it", overlapping->first.to_string(),
-                                               overlapping->last.to_string()));
+      return invalid_address(
+          part, fmt::format("it overlaps {}-{}, which stands before it", overlapping->first.to_string(), overlapping->last.to_string()));
     if (out.size() == most) return invalid_address(part, fmt::format("at most {} ranges go into one pool", most));
     out.push_back(*range);
     begin = end + 1;
@@ -149,9 +149,28 @@ IpRange block_range(const IpAddress& ip) {
 }
 
 std::string block_name(const IpAddress& ip) {
-  const IpAddress first = block_range(ip).first;
-  if (first.family == IpFamily::v4) return fmt::format("v4-{}-26", first.to_string());
-  return fmt::format("v6-{:016x}{:016x}-122", static_cast<std::uint64_t>(first.number >> 64), static_cast<std::uint64_t>(first.number));
+  const auto first = ip.number & ~all_ones(block_host_bits);
+  if (ip.family == IpFamily::v6)
+    return fmt::format("v6-{:016x}{:016x}-122", static_cast<std::uint64_t>(first >> 64), static_cast<std::uint64_t>(first));
+  const auto n = static_cast<std::uint32_t>(first);
+  return fmt::format("v4-{}.{}.{}.{}-26", n >> 24, (n >> 16) & 255, (n >> 8) & 255, n & 255);
+}
+
+std::optional<IpRange> block_range_of(std::string_view name) {
+  std::optional<IpAddress> first;
+  if (name.starts_with("v4-") && name.ends_with("-26")) {
+    first = IpAddress::parse(name.substr(3, name.size() - 6));
+  } else if (name.starts_with("v6-") && name.size() == 39) {
+    IpAddress out{IpFamily::v6, 0};
+    for (const char c : name.substr(3, 32)) {
+      unsigned digit = 0;
+      if (std::from_chars(&c, &c + 1, digit, 16).ec != std::errc{}) return std::nullopt;
+      out.number = (out.number << 4) | digit;
+    }
+    first = out;
+  }
+  if (!first || block_name(*first) != name) return std::nullopt;
+  return block_range(*first);
 }
 
 }  // namespace berth

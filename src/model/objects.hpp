@@ -43,7 +43,7 @@ struct Condition {
   std::string status;  // True, False, Unknown
   std::string reason;  // CamelCase
   std::string message;
-  std::string last_transition;  // RFC 3339
+  std::string last_transition = {};  // RFC 3339
   std::int64_t observed_generation = 0;
   bool operator==(const Condition&) const = default;
   // The same but for the times: nothing that is worth a write.

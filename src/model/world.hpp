@@ -2,6 +2,8 @@
 // readers (plan/). Nothing is withdrawn, released or allocated from a table that is not yet synced.
 #pragma once
 
+#include <cstdint>
+#include <deque>
 #include <map>
 #include <utility>
 #include <vector>
@@ -10,10 +12,45 @@
 
 namespace berth {
 
+// Which rows changed, for readers that don't want to look at all of them. A reader keeps its own position;
+// one that is too far behind looks at everything, and so does one that was never here.
+template <class Key>
+class ChangeLog {
+ public:
+  using Position = std::uint64_t;  // 0: never read
+
+  // Calls `each` for every key that changed since `position`, which is moved to the end. False, without
+  // any call, if everything is to be looked at.
+  template <class F>
+  bool read(Position& position, F each) const {
+    const Position from = std::exchange(position, end_);
+    const Position first = end_ - keys_.size();
+    if (from < first) return false;
+    for (Position at = from; at < end_; ++at) each(keys_[static_cast<std::size_t>(at - first)]);
+    return true;
+  }
+  void add(const Key& key) {
+    keys_.push_back(key);
+    ++end_;
+    if (keys_.size() > most) keys_.pop_front();
+  }
+  void everything() {
+    keys_.clear();
+    ++end_;
+  }
+
+ private:
+  static constexpr std::size_t most = 16'384;
+  std::deque<Key> keys_;  // the last ones
+  Position end_ = 1;
+};
+
 template <class T>
 class Table {
  public:
   using Key = typename T::Key;
+
+  [[nodiscard]] const ChangeLog<Key>& changes() const { return changes_; }
 
   [[nodiscard]] bool synced() const { return synced_; }
   [[nodiscard]] const std::map<Key, T>& rows() const { return rows_; }
@@ -28,16 +65,22 @@ class Table {
     auto [it, added] = rows_.try_emplace(row.key());
     if (!added && row.version.older_than(it->second.version)) return false;
     it->second = std::move(row);
+    changes_.add(it->first);
     return true;
   }
   // A deletion seen at `version`; a newer row, of a re-creation that we made ourselves, stays.
   bool erase(const Key& key, const ResourceVersion& version) {
     const auto it = rows_.find(key);
     if (it == rows_.end() || version.older_than(it->second.version)) return false;
+    changes_.add(key);
     rows_.erase(it);
     return true;
   }
-  bool erase(const Key& key) { return rows_.erase(key) > 0; }
+  bool erase(const Key& key) {
+    if (rows_.erase(key) == 0) return false;
+    changes_.add(key);
+    return true;
+  }
   // The result of a complete list as of `version`. Afterwards the table holds exactly these and
   // those that we wrote after the list was taken; unless `history_lost` (the store was restored from
   // a backup, so versions went back), then exactly these.
@@ -53,10 +96,12 @@ class Table {
     }
     rows_ = std::move(next);
     synced_ = true;
+    changes_.everything();
   }
 
  private:
   std::map<Key, T> rows_;
+  ChangeLog<Key> changes_;
   bool synced_ = false;
 };
 

@@ -12,12 +12,17 @@ using namespace std::chrono_literals;
 using Kind = ServiceWrite::Kind;
 
 const Pool lan = pool("lan", "192.0.2.0/24", is_default);
+const std::string wall = "2026-06-01T12:00:00Z";
 
 // One process: its memory, and what it plans of the objects it is shown.
 struct Process {
-  AllocationMemory memory;
-  AllocationOptions options{.quarantine = 1s, .mark_prefix = "me"};
-  AddressPlan plan(Objects objects, Instant now = at(0s)) { return plan_addresses(world(std::move(objects)), memory, options, now); }
+  AddressPlanner planner{{.quarantine = 1s, .mark_prefix = "me"}};
+  World known;
+  AddressPlan plan(Objects objects, Instant now = at(0s)) {
+    fill(known, std::move(objects));
+    planner.plan(known, {now, wall});
+    return summary(planner, known, {now, wall});
+  }
 };
 AddressPlan plan(Objects objects) { return Process{}.plan(std::move(objects)); }
 
@@ -53,8 +58,7 @@ TEST(Allocate, NothingIsDecidedBeforeEveryTableWasListed) {
     if (missing != 1) partly.pools.replace({lan}, version, true);
     if (missing != 2) partly.blocks.replace({}, version, true);
     if (missing != 3) partly.namespaces.replace({}, version, true);
-    AllocationMemory memory;
-    EXPECT_TRUE(is_idle(plan_addresses(partly, memory, {}, at(0s)))) << missing;
+    EXPECT_TRUE(is_idle(plan_addresses(partly, {at(0s), wall}, {}))) << missing;
   }
 }
 
@@ -155,7 +159,7 @@ TEST(Allocate, AWantedAddressIsGivenOrItsAbsenceExplained) {
   EXPECT_EQ(pending_reason(in_use), "wanted_ip_in_use");
   EXPECT_NE(in_use.pending[0].text().find("shop/other"), std::string::npos);
   EXPECT_EQ(pending_reason(plan({.services = {wants("203.0.113.1")}, .pools = {lan}})), "wanted_ip_no_pool");
-  EXPECT_EQ(pending_reason(plan({.services = {wants("pi")}, .pools = {lan}})), "wanted_ip_invalid");
+  EXPECT_EQ(pending_reason(plan({.services = {wants("pi")}, .pools = {lan}})), "invalid_request");
 }
 
 TEST(Allocate, RestoredServicesGetWhatTheyHad) {
@@ -221,12 +225,13 @@ TEST(Publish, OnePatchCarriesAllThatIsOurs) {
   const AddressPlan out = plan({.services = {web}, .pools = {lan}, .blocks = {block({{"192.0.2.3", held(web, "lan")}})}});
   ASSERT_EQ(out.service_writes.size(), 1U);
   EXPECT_EQ(out.service_writes[0].kind, Kind::publish);
-  EXPECT_TRUE(out.service_writes[0].newly);
+  EXPECT_EQ(out.service_writes[0].newly, std::vector{ip("192.0.2.3")});
   ServicePatch expected{web.name, web.uid, web.version, {}, {}, {}, {}};
   expected.labels[std::string{keys::pool}] = "lan";
   expected.annotations[std::string{keys::allocated}] = "192.0.2.3";
   expected.finalizers = std::vector<std::string>{"service.kubernetes.io/load-balancer-cleanup", std::string{keys::service_finalizer}};
   expected.ingress = std::vector<Ingress>{{"192.0.2.3", ""}, {"", "web.example.com"}};
+  expected.conditions = {{std::string{keys::allocated_condition}, "True", "Allocated", "192.0.2.3 from lan", wall}};
   EXPECT_EQ(out.service_writes[0].patch, expected);
   EXPECT_TRUE(out.block_writes.empty());
 }
@@ -291,7 +296,12 @@ TEST(Publish, ANewWishIsSecuredThenShownThenTheOldIsGivenBack) {
 TEST(Publish, AWishThatCannotBeMetLeavesWhatThereIs) {
   const Service web = service("web", served("lan", "192.0.2.3"), annotated(keys::wanted_ip, "203.0.113.9"));
   const AddressPlan out = plan({.services = {web}, .pools = {lan}, .blocks = {block({{"192.0.2.3", held(web, "lan")}})}});
-  EXPECT_TRUE(is_idle(out));
+  EXPECT_TRUE(out.block_writes.empty());
+  ASSERT_EQ(out.service_writes.size(), 1U);
+  EXPECT_EQ(out.service_writes[0].patch.ingress, std::nullopt);
+  EXPECT_EQ(out.service_writes[0].patch.conditions->at(0).status, "True");
+  EXPECT_EQ(out.service_writes[0].patch.conditions->at(0).message,
+            "192.0.2.3 from lan; no available eip was found containing the ip:[203.0.113.9]");
   EXPECT_EQ(pending_reason(out), "wanted_ip_no_pool");
 }
 
@@ -326,11 +336,12 @@ TEST(GiveBack, GoesFromFreeingOverTheClearedServiceToQuarantineAndOut) {
   expected.annotations[std::string{keys::allocated}] = std::nullopt;
   expected.finalizers = std::vector<std::string>{};
   expected.ingress = std::vector<Ingress>{};
+  expected.conditions = std::vector<Condition>{};
   EXPECT_EQ(clear.service_writes[0].patch, expected);
   const GivingBack step = clear.service_writes[0].giving_back;
   EXPECT_EQ(step, (GivingBack{ip("192.0.2.3"), web.uid, marked}));
 
-  process.memory.cleared.insert(step);
+  process.planner.was_cleared(web.name, step);
   const AddressPlan remove = process.plan({.pools = {lan}, .blocks = {in_release}});
   EXPECT_EQ(records(remove), Lines{"192.0.2.3 reserved for shop/web"});
 
@@ -343,14 +354,12 @@ TEST(GiveBack, GoesFromFreeingOverTheClearedServiceToQuarantineAndOut) {
   EXPECT_EQ(out.block_writes[0].block.version, ResourceVersion{"1"});
 
   EXPECT_TRUE(is_idle(process.plan({.pools = {lan}}, at(2s))));
-  EXPECT_TRUE(process.memory.cleared.empty());
-  EXPECT_TRUE(process.memory.quarantined_since.empty());
 }
 
 TEST(GiveBack, AnotherProcessesClearingDoesNotCount) {
   Process process;
   const Service web = deleted_service();
-  process.memory.cleared.insert({ip("192.0.2.3"), web.uid, "an earlier mark"});
+  process.planner.was_cleared(web.name, {ip("192.0.2.3"), web.uid, "an earlier mark"});
   const AddressPlan out = process.plan(
       {.services = {web}, .pools = {lan}, .blocks = {block({{"192.0.2.3", freeing(web, "lan", "this mark")}})}});
   EXPECT_TRUE(out.block_writes.empty());
@@ -406,22 +415,30 @@ TEST(GiveBack, AServiceIsTakenForGoneOnlyAfterAFreshReadThatIsYoungerThanTheReco
   const AddressPlan ask = process.plan(objects);
   EXPECT_TRUE(ask.block_writes.empty());
   EXPECT_EQ(ask.service_reads, std::set<ObjectName>{gone.name});
-  process.memory.gone[gone.name] = {20, {}};
+  process.planner.service_was_read(gone.name, 20, {});
   EXPECT_TRUE(process.plan(objects).block_writes.empty()) << "the record may be younger than that read";
-  process.memory.gone[gone.name] = {21, gone.uid};
+  process.planner.service_was_read(gone.name, 21, gone.uid);
   EXPECT_TRUE(process.plan(objects).block_writes.empty()) << "it was found alive";
-  process.memory.gone[gone.name] = {21, {}};
+  process.planner.service_was_read(gone.name, 21, {});
   EXPECT_EQ(records(process.plan(objects)), Lines{"192.0.2.3 shop/web freeing"});
 }
 
-TEST(GiveBack, ARecreatedServiceIsAnother) {
+TEST(GiveBack, WhatWasMadeAnewUnderItsNameGetsTheAddressInOneSwap) {
   const Service before = service("web", served("lan", "192.0.2.3"));
   const Service now = service("web", [](Service& s) { s.uid = {"re-created"}; });
   const Objects objects{.services = {now}, .pools = {lan}, .blocks = {block({{"192.0.2.3", held(before, "lan")}})}};
   Process process;
   EXPECT_EQ(process.plan(objects).service_reads, std::set<ObjectName>{now.name});
-  process.memory.gone[now.name] = {21, now.uid};
-  EXPECT_EQ(records(process.plan(objects)), (Lines{"192.0.2.0 shop/web held", "192.0.2.3 shop/web freeing"}));
+  EXPECT_TRUE(process.plan(objects).block_writes.empty()) << "nothing else meanwhile";
+  process.planner.service_was_read(now.name, 21, now.uid);
+  const AddressPlan over = process.plan(objects);
+  EXPECT_EQ(records(over), Lines{"192.0.2.3 shop/web held"});
+  EXPECT_EQ(over.block_writes[0].block.addresses.begin()->second.holders[0].uid, now.uid);
+
+  // Not against what the new one asks for.
+  const Service picky = service("web", annotated(keys::wanted_ip, "192.0.2.9"), [](Service& s) { s.uid = {"re-created"}; });
+  const AddressPlan other = process.plan({.services = {picky}, .pools = {lan}, .blocks = objects.blocks});
+  EXPECT_EQ(records(other), (Lines{"192.0.2.3 shop/web freeing", "192.0.2.9 shop/web held"}));
 }
 
 TEST(GiveBack, WhoClaimsAgainWaitsForTheEndOfItsRelease) {
@@ -483,6 +500,9 @@ TEST(Pools, TheStatusSaysWhoHasWhat) {
   expected.first_ip = expected.last_ip = "192.0.2.3";
   expected.ready = true;
   expected.v4 = true;
+  expected.conditions = {{"Ready", "False", "Full", "all 1 addresses are taken", wall},
+                         {"Overlapping", "False", "NoOverlap", "", wall},
+                         {"Orphans", "False", "None", "", wall}};
   EXPECT_EQ(status, expected);
 }
 

@@ -80,7 +80,7 @@ class Process {
   void start(const SimStore& store, SimRng& rng, bool stale_list) {
     ++incarnation_;
     keeper_ = std::make_unique<WorldKeeper>();
-    memory_ = {};
+    planner_.emplace(AllocationOptions{.quarantine = quarantine_, .mark_prefix = fmt::format("p{}.{}", index_, incarnation_)});
     cleared_ever_.clear();
     in_flight_.clear();
     list(store.service_log(), keeper_->services(), services_read_, rng, stale_list);
@@ -111,8 +111,10 @@ class Process {
 
   AddressPlan plan(Instant now) {
     if (mutant_ == Mutant::b5_clear_of_an_earlier_mark) recall_clearings();
-    const AllocationOptions options{.quarantine = quarantine_, .mark_prefix = fmt::format("p{}.{}", index_, incarnation_)};
-    return plan_addresses(keeper_->world(), memory_, options, now);
+    const Moment moment{now, "2026-01-01T00:00:00Z"};
+    planner_->plan(keeper_->world(), moment);
+    planner_->take_changed();
+    return summary(*planner_, keeper_->world(), moment);
   }
 
   // Plans, and starts at most `most` of what may be done now.
@@ -187,12 +189,12 @@ class Process {
     if (mutant_ == Mutant::b7_trust_cached_absence)
       if (const auto* read = std::get_if<ServiceRead>(&request)) {
         const Service* known = keeper_->world().services.find(read->name);
-        memory_.gone[read->name] = {begun, known != nullptr ? known->uid : Uid{}};
+        planner_->service_was_read(read->name, begun, known != nullptr ? known->uid : Uid{});
         return;
       }
     if (auto* write = std::get_if<ServiceWrite>(&request); write != nullptr && write->kind == ServiceWrite::Kind::clear) {
       if (mutant_ == Mutant::b5_remove_without_clear) {
-        memory_.cleared.insert(write->giving_back);
+        planner_->was_cleared(write->patch.name, write->giving_back);
         return;
       }
       if (mutant_ == Mutant::b5_clear_without_fence) write->patch.annotations.erase(std::string{keys::fence});
@@ -221,7 +223,7 @@ class Process {
   void handle(const Op& op, const ServiceRead& read, bool timed_out, std::deque<Op>&) {
     if (timed_out) return;
     const auto& service = std::get<Result<Service>>(op.answer);
-    memory_.gone[read.name] = {op.begun, service ? service->uid : Uid{}};
+    planner_->service_was_read(read.name, op.begun, service ? service->uid : Uid{});
     if (service)
       keeper_->heard(Service{*service});
     else
@@ -231,7 +233,7 @@ class Process {
     if (!timed_out) {
       if (const auto& written = std::get<Result<Service>>(op.answer); written) {
         if (write.kind == ServiceWrite::Kind::clear) {
-          memory_.cleared.insert(write.giving_back);
+          planner_->was_cleared(write.patch.name, write.giving_back);
           cleared_ever_.emplace(write.giving_back.ip, write.giving_back.uid);
         }
         return keeper_->heard(Service{*written});
@@ -267,7 +269,7 @@ class Process {
       for (const auto& [address, entry] : block.addresses)
         for (const Holder& holder : entry.holders)
           if (holder.state == HolderState::freeing && cleared_ever_.contains({address, holder.uid}))
-            memory_.cleared.insert({address, holder.uid, holder.mark});
+            planner_->was_cleared(holder.service, {address, holder.uid, holder.mark});
   }
 
   const std::size_t index_;
@@ -275,7 +277,7 @@ class Process {
   const Duration quarantine_;
   std::uint64_t incarnation_ = 0;
   std::unique_ptr<WorldKeeper> keeper_;
-  AllocationMemory memory_;
+  std::optional<AddressPlanner> planner_;
   std::set<std::pair<IpAddress, Uid>> cleared_ever_;
   std::set<std::string> in_flight_;
   std::size_t services_read_ = 0;

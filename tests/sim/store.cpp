@@ -23,6 +23,7 @@ void apply(const ServicePatch& patch, Service& service) {
   }
   if (patch.finalizers) service.finalizers = *patch.finalizers;
   if (patch.ingress) service.ingress = *patch.ingress;
+  if (patch.conditions) service.conditions = *patch.conditions;
 }
 
 // What is being deleted may lose finalizers, but gets no new ones.
