@@ -48,6 +48,13 @@ constexpr Duration fate_limit = 1s;
 // must not stop a rollout.
 constexpr Duration session_grace = 20s;
 
+// A speaker's table of Services does without what only a controller reads.
+void trim_for_speaker(Service& service) {
+  service.labels.clear();
+  service.selector = {};
+  service.conditions = {};
+}
+
 std::string describe(const Duration& duration) { return fmt::format("{:.0f} s", seconds(duration)); }
 
 // The speaker's part: engine, speaker and what tells people of them.
@@ -190,15 +197,15 @@ class Process {
   }
 
   template <class T>
-  void watch_kind(std::string kind, TableFeed<T>& feed) {
+  void watch_kind(std::string kind, TableFeed<T>& feed, kube::Trim<T> trim = nullptr) {
     auto& health = watches_.emplace_back(std::make_unique<kube::WatchHealth>());
     health->kind = std::move(kind);
-    tasks_.spawn("watch " + health->kind, kube::watch<T>(*client_, *timers_, *rng_, feed, *health));
+    tasks_.spawn("watch " + health->kind, kube::watch<T>(*client_, *timers_, *rng_, feed, *health, trim));
   }
 
   // A speaker never watches Eips or Namespaces: what it receives per Service must not grow with them.
   void watch_all() {
-    watch_kind("services", keeper_.services());
+    watch_kind<Service>("services", keeper_.services(), controls() ? nullptr : trim_for_speaker);
     watch_kind("addressblocks", keeper_.blocks());
     watch_kind("nodes", keeper_.nodes());
     watch_kind("bgpconfs", keeper_.bgp_confs());

@@ -51,7 +51,7 @@ struct IpRange {
 
 // The forms of an Eip's `spec.address`: one address, `address/prefix length` (host bits are masked
 // off), or `first-last`. The error names the field and the rule.
-Result<IpRange> parse_ip_range(std::string_view text);
+Result<IpRange> parse_ip_range(std::string_view text, std::string_view field = "spec.address");
 
 // One or more of these forms with commas between them, blanks around a comma allowed; they may be of both families, and
 // none overlaps another. At most 256.

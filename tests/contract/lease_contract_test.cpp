@@ -246,6 +246,7 @@ TEST_F(Election, ClocksOnTheWallDecideNothing) {
                        .resourceVersion = "1",
                        .creationTimestamp = "",
                        .deletionTimestamp = "",
+                       .generation = 0,
                        .labels = {},
                        .annotations = {},
                        .finalizers = {},

@@ -614,7 +614,7 @@ class Run {
         violated("marks are left: " + show(service));
       if (!claims) continue;
       if (record != recorded.end()) {
-        if (service.ingress != std::vector<Ingress>{{record->second, ""}})
+        if (service.ingress.size() != 1 || service.ingress[0].ip != record->second)
           violated("not shown: " + record->second + " by " + show(service));
         recorded.erase(record);
       } else if (std::ranges::none_of(pending_, [&](const Pending& p) { return p.uid == service.uid && !p.refusals.empty(); })) {
