@@ -48,6 +48,14 @@ void take_off_our_marks(const Service& service, ServicePatch& patch) {
 
 ServicePatch patch_of(const Service& service) { return {service.name, service.uid, service.version, {}, {}, {}, {}}; }
 
+template <class Map, class Key>
+void erase_from(Map& map, const Key& key, const ObjectName& name) {
+  const auto found = map.find(key);
+  if (found == map.end()) return;
+  found->second.erase(name);
+  if (found->second.empty()) map.erase(found);
+}
+
 Pool without_status(const Pool& pool) {
   Pool out = pool;
   out.status = {};
@@ -130,6 +138,8 @@ void AddressPlanner::start_over() {
   index_ = {};
   decisions_.clear();
   hungry_.clear();
+  hungry_for_.clear();
+  hungry_to_share_.clear();
   intents_.clear();
   intended_.clear();
   cursors_.clear();
@@ -188,6 +198,7 @@ void AddressPlanner::take_in(const ObjectName& name) {
   for (const IpAddress& ip : index_.shown_by(name)) look_at_intents_on(ip);
   index_.update(name, service);
   for (const IpAddress& ip : index_.shown_by(name)) look_at_intents_on(ip);
+  look_at_who_would_share(name);
   // Who shares an address with it may have to leave, or may stay now.
   for (const IpAddress& ip : index_.records_of(name)) {
     const BlockEntry* entry = entry_at(ip);
@@ -203,6 +214,17 @@ void AddressPlanner::look_at_intents_on(const IpAddress& ip) {
   for (const Intent& intent : found->second) names_.insert(intent.service);
 }
 
+// The holder may have changed its mind about sharing.
+void AddressPlanner::look_at_who_would_share(const ObjectName& holder) {
+  const auto look = [&](const auto& waiting, const auto& key) {
+    if (const auto found = waiting.find(key); found != waiting.end()) names_.insert(found->second.begin(), found->second.end());
+  };
+  for (const IpAddress& ip : index_.records_of(holder)) {
+    look(hungry_for_, ip);
+    if (const BlockEntry* entry = entry_at(ip); entry != nullptr && !entry->sharing_key.empty()) look(hungry_to_share_, entry->sharing_key);
+  }
+}
+
 void AddressPlanner::look_at_readers_of(const std::string& block) {
   if (!block_reads_.contains(block)) return;
   for (const auto& [name, decision] : decisions_)
@@ -214,7 +236,11 @@ void AddressPlanner::undo(const ObjectName& name) {
   if (found == decisions_.end()) return;
   const Decision decision = std::move(found->second);
   decisions_.erase(found);
-  hungry_.erase(name);
+  if (decision.hungry) {
+    hungry_.erase(name);
+    for (const IpAddress& ip : decision.wanted) erase_from(hungry_for_, ip, name);
+    erase_from(hungry_to_share_, decision.sharing_key, name);
+  }
   for (const std::string& block : decision.block_reads)
     if (const auto count = block_reads_.find(block); --count->second == 0) block_reads_.erase(count);
   for (const IpAddress& ip : decision.intents) {
@@ -416,7 +442,16 @@ void AddressPlanner::decide(const ObjectName& name) {
     if (const auto since = waiting_since_.find(name); since != waiting_since_.end()) decision.write->since = since->second;
   if (decision.is_nothing()) return;
   for (const std::string& block : decision.block_reads) ++block_reads_[block];
-  if (decision.hungry) hungry_.insert(name);
+  if (decision.hungry) {
+    hungry_.insert(name);
+    decision.sharing_key = claim->sharing_key;
+    if (!claim->sharing_key.empty()) hungry_to_share_[claim->sharing_key].insert(name);
+    for (const FamilyClaim& family : claim->families) {
+      if (!family.wanted) continue;
+      decision.wanted.push_back(*family.wanted);
+      hungry_for_[*family.wanted].insert(name);
+    }
+  }
   decisions_.insert_or_assign(name, std::move(decision));
 }
 

@@ -168,6 +168,8 @@ class AddressPlanner {
     std::optional<Pending> pending;
     bool misaddressed = false;
     bool hungry = false;  // takes what becomes free
+    std::vector<IpAddress> wanted;  // if hungry: what it waits for
+    std::string sharing_key;
     bool taking = false;
     [[nodiscard]] bool is_waiting() const { return hungry || taking || !block_reads.empty(); }
     [[nodiscard]] bool is_nothing() const {
@@ -190,6 +192,7 @@ class AddressPlanner {
   void take_in(const ObjectName& name);
   void look_at_intents_on(const IpAddress& ip);
   void look_at_readers_of(const std::string& block);
+  void look_at_who_would_share(const ObjectName& holder);
   void undo(const ObjectName& name);
   void look_at_the_hungry();
 
@@ -290,6 +293,8 @@ class AddressPlanner {
   AddressIndex index_;
   std::map<ObjectName, Decision> decisions_;
   std::set<ObjectName> hungry_;
+  std::map<IpAddress, std::set<ObjectName>> hungry_for_;          // by wanted address
+  std::map<std::string, std::set<ObjectName>> hungry_to_share_;  // by sharing key
   std::map<IpAddress, std::vector<Intent>> intents_;
   std::map<std::pair<std::string, std::string>, std::int64_t> intended_;  // pool and namespace -> addresses about to be taken
   std::map<std::string, Pool> pools_;  // as they were when everything was last looked at, without status

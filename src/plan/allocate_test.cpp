@@ -740,6 +740,20 @@ TEST(Sharing, OpenElbsWayWhereThePoolAllowsIt) {
   EXPECT_EQ(pending_reason(plan({.services = {a, service("b", wish)}, .pools = {open}, .blocks = {record}})), "wanted_ip_in_use");
 }
 
+TEST(Sharing, WhoWaitsForAnAddressHearsWhenItsHolderConsents) {
+  Process process;
+  const Service a = service("a", served("lan", "192.0.2.0"), shares);
+  BlockEntry entry = held(a, "lan");
+  entry.sharing_key = "k";
+  const Service b = service("b", shares, annotated(keys::wanted_ip, "192.0.2.0"));
+  EXPECT_EQ(pending_reason(process.plan({.services = {a, b}, .pools = {lan}, .blocks = {block({{"192.0.2.0", entry}})}})),
+            "wanted_ip_in_use");
+  process.known.services.upsert(
+      service("a", served("lan", "192.0.2.0"), shares, ports({{"TCP", 443}}), [](Service& s) { s.version = {"2"}; }));
+  process.planner.plan(process.known, {at(0s), today});
+  EXPECT_EQ(records(summary(process.planner, process.known, {at(0s), today})), (Lines{"192.0.2.0 shop/a held", "192.0.2.0 shop/b held"}));
+}
+
 TEST(Sharing, WhoGoesLeavesTheAddressToTheOthers) {
   const Service a = service("a", shares, served("lan", "192.0.2.0"), deleting<Service>, heard(30));
   const Service b = service("b", shares, served("lan", "192.0.2.0"), ports({{"TCP", 443}}));
