@@ -25,10 +25,10 @@ const Condition* our_condition(const Service& service) {
 }
 
 // The Service's conditions with ours as it should be; nullopt: it says so already.
-std::optional<std::vector<Condition>> with_condition(const Service& service, Condition wanted, const std::string& wall) {
+std::optional<std::vector<Condition>> with_condition(const Service& service, Condition wanted, WallTime wall) {
   const Condition* known = our_condition(service);
   if (known != nullptr && known->says_as(wanted)) return std::nullopt;
-  wanted.last_transition = known != nullptr && known->status == wanted.status ? known->last_transition : wall;
+  wanted.last_transition = known != nullptr && known->status == wanted.status ? known->last_transition : to_rfc3339(wall);
   wanted.observed_generation = service.generation;
   std::vector<Condition> out = service.conditions;
   std::erase_if(out, [](const Condition& one) { return one.type == keys::allocated_condition; });
@@ -47,6 +47,14 @@ void take_off_our_marks(const Service& service, ServicePatch& patch) {
 }
 
 ServicePatch patch_of(const Service& service) { return {service.name, service.uid, service.version, {}, {}, {}, {}}; }
+
+template <class Map, class Key>
+void erase_from(Map& map, const Key& key, const ObjectName& name) {
+  const auto found = map.find(key);
+  if (found == map.end()) return;
+  found->second.erase(name);
+  if (found->second.empty()) map.erase(found);
+}
 
 Pool without_status(const Pool& pool) {
   Pool out = pool;
@@ -130,6 +138,8 @@ void AddressPlanner::start_over() {
   index_ = {};
   decisions_.clear();
   hungry_.clear();
+  hungry_for_.clear();
+  hungry_to_share_.clear();
   intents_.clear();
   intended_.clear();
   cursors_.clear();
@@ -148,10 +158,7 @@ void AddressPlanner::start_over() {
   for (const auto& [name, block] : world.blocks.rows()) take_in(name);
   for (const auto& [name, service] : world.services.rows()) take_in(name);
   index_.update_reservations(world.pools);
-  std::erase_if(quarantined_since_, [&](const auto& item) {
-    const BlockEntry* entry = entry_at(item.first);
-    return entry == nullptr || !entry->holders.empty();
-  });
+  std::erase_if(quarantines_, [&](const auto& item) { return !is_same_quarantine(item.first, item.second); });
   legacy_used_.clear();
   for (const auto& [name, pool] : world.pools.rows())
     for (const auto& [address, services] : pool.status.used)
@@ -173,6 +180,8 @@ void AddressPlanner::take_in(const std::string& block_name) {
   for (auto at = intents_.lower_bound(range->first); at != intents_.end() && range->contains(at->first); ++at)
     for (const Intent& intent : at->second) names_.insert(intent.service);
   touched_.emplace(block_name, range->first);
+  if (block != nullptr) absent_.erase(block_name);
+  look_at_readers_of(block_name);
   watch_quarantines(*range, block);
   for (auto at = cleared_.lower_bound({range->first, {}}); at != cleared_.end() && range->contains(at->first.first);) {
     const BlockEntry* entry = entry_at(at->first.first);
@@ -189,6 +198,7 @@ void AddressPlanner::take_in(const ObjectName& name) {
   for (const IpAddress& ip : index_.shown_by(name)) look_at_intents_on(ip);
   index_.update(name, service);
   for (const IpAddress& ip : index_.shown_by(name)) look_at_intents_on(ip);
+  look_at_who_would_share(name);
   // Who shares an address with it may have to leave, or may stay now.
   for (const IpAddress& ip : index_.records_of(name)) {
     const BlockEntry* entry = entry_at(ip);
@@ -204,12 +214,33 @@ void AddressPlanner::look_at_intents_on(const IpAddress& ip) {
   for (const Intent& intent : found->second) names_.insert(intent.service);
 }
 
+// The holder may have changed its mind about sharing.
+void AddressPlanner::look_at_who_would_share(const ObjectName& holder) {
+  const auto look = [&](const auto& waiting, const auto& key) {
+    if (const auto found = waiting.find(key); found != waiting.end()) names_.insert(found->second.begin(), found->second.end());
+  };
+  for (const IpAddress& ip : index_.records_of(holder)) {
+    look(hungry_for_, ip);
+    if (const BlockEntry* entry = entry_at(ip); entry != nullptr && !entry->sharing_key.empty()) look(hungry_to_share_, entry->sharing_key);
+  }
+}
+
+void AddressPlanner::look_at_readers_of(const std::string& block) {
+  if (!block_reads_.contains(block)) return;
+  for (const auto& [name, decision] : decisions_)
+    if (std::ranges::find(decision.block_reads, block) != decision.block_reads.end()) names_.insert(name);
+}
+
 void AddressPlanner::undo(const ObjectName& name) {
   const auto found = decisions_.find(name);
   if (found == decisions_.end()) return;
   const Decision decision = std::move(found->second);
   decisions_.erase(found);
-  hungry_.erase(name);
+  if (decision.hungry) {
+    hungry_.erase(name);
+    for (const IpAddress& ip : decision.wanted) erase_from(hungry_for_, ip, name);
+    erase_from(hungry_to_share_, decision.sharing_key, name);
+  }
   for (const std::string& block : decision.block_reads)
     if (const auto count = block_reads_.find(block); --count->second == 0) block_reads_.erase(count);
   for (const IpAddress& ip : decision.intents) {
@@ -264,20 +295,24 @@ bool AddressPlanner::keeps_freed(const IpAddress& ip, const BlockEntry& entry) c
 }
 
 bool AddressPlanner::quarantine_ended(const IpAddress& ip, const BlockEntry& entry) const {
-  const auto since = quarantined_since_.find(ip);
-  return since != quarantined_since_.end() && since->second + quarantine_of(entry) <= moment_.now;
+  const auto known = quarantines_.find(ip);
+  return known != quarantines_.end() && known->second.since + quarantine_of(entry) <= moment_.now;
+}
+
+// It may have been taken and freed again between two looks.
+bool AddressPlanner::is_same_quarantine(const IpAddress& ip, const Quarantine& known) const {
+  const BlockEntry* entry = entry_at(ip);
+  return entry != nullptr && entry->holders.empty() && entry->freed_at == known.freed_at;
 }
 
 void AddressPlanner::watch_quarantines(const IpRange& range, const AddressBlock* block) {
-  for (auto at = quarantined_since_.lower_bound(range.first); at != quarantined_since_.end() && range.contains(at->first);) {
-    const BlockEntry* entry = entry_at(at->first);
-    at = entry != nullptr && entry->holders.empty() ? std::next(at) : quarantined_since_.erase(at);
-  }
+  for (auto at = quarantines_.lower_bound(range.first); at != quarantines_.end() && range.contains(at->first);)
+    at = is_same_quarantine(at->first, at->second) ? std::next(at) : quarantines_.erase(at);
   expired_.erase(expired_.lower_bound(range.first), expired_.upper_bound(range.last));
   if (block == nullptr) return;
   for (const auto& [ip, entry] : block->addresses) {
     if (!entry.holders.empty()) continue;
-    const Instant since = quarantined_since_.try_emplace(ip, moment_.now).first->second;
+    const Instant since = quarantines_.try_emplace(ip, Quarantine{moment_.now, entry.freed_at}).first->second.since;
     quarantine_ends_.emplace(since + quarantine_of(entry), ip);
   }
 }
@@ -407,7 +442,16 @@ void AddressPlanner::decide(const ObjectName& name) {
     if (const auto since = waiting_since_.find(name); since != waiting_since_.end()) decision.write->since = since->second;
   if (decision.is_nothing()) return;
   for (const std::string& block : decision.block_reads) ++block_reads_[block];
-  if (decision.hungry) hungry_.insert(name);
+  if (decision.hungry) {
+    hungry_.insert(name);
+    decision.sharing_key = claim->sharing_key;
+    if (!claim->sharing_key.empty()) hungry_to_share_[claim->sharing_key].insert(name);
+    for (const FamilyClaim& family : claim->families) {
+      if (!family.wanted) continue;
+      decision.wanted.push_back(*family.wanted);
+      hungry_for_[*family.wanted].insert(name);
+    }
+  }
   decisions_.insert_or_assign(name, std::move(decision));
 }
 
@@ -425,7 +469,7 @@ void AddressPlanner::check_holder(Decision& decision,
     if (held.holder->state == HolderState::freeing)
       clear(decision, held, *service, records);
     else if (claim == nullptr)
-      start_giving_back(decision, held);
+      start_giving_back(decision, held, service);
     return;
   }
   if (!known_gone(held)) {
@@ -449,7 +493,7 @@ void AddressPlanner::check_holder(Decision& decision,
       return;
     }
   }
-  start_giving_back(decision, held);
+  start_giving_back(decision, held, service);
 }
 
 // B7. The cache may be older or newer than the record; a read that began after this version of the
@@ -459,8 +503,20 @@ bool AddressPlanner::known_gone(const Held& held) const {
   return read != gone_.end() && read->second.read_at > held.block->heard_at && read->second.found != held.holder->uid;
 }
 
-// B3.
-void AddressPlanner::start_giving_back(Decision& decision, const Held& held) { intend(decision, held, Intent::Kind::start_freeing); }
+// B3. A Service that was heard before the record was may have asked for it meanwhile.
+void AddressPlanner::start_giving_back(Decision& decision, const Held& held, const Service* service) {
+  if (service != nullptr && service->uid == held.holder->uid && !is_younger(*service, held))
+    decision.read_service = true;
+  else
+    intend(decision, held, Intent::Kind::start_freeing);
+}
+
+bool AddressPlanner::is_younger(const Service& service, const Held& held) const {
+  const std::uint64_t since = index_.held_since(held.ip);
+  if (service.heard_at > since) return true;
+  const auto read = gone_.find(service.name);
+  return read != gone_.end() && read->second.read_at > since && read->second.found == service.uid;
+}
 
 bool AddressPlanner::is_cleared(const Held& held) const {
   const auto cleared = cleared_.find({held.ip, held.holder->uid});
@@ -566,7 +622,7 @@ void AddressPlanner::settle(Decision& decision,
   if (claim.all_or_none && !all && !shows_any && !waits) {
     // Together or not at all: what it has of one family goes back.
     takings.clear();
-    for (const Held& held : keep) start_giving_back(decision, held);
+    for (const Held& held : keep) start_giving_back(decision, held, &service);
     keep.clear();
   }
   for (const Taking& taking : takings) join(decision, service, claim, taking);
@@ -586,7 +642,7 @@ void AddressPlanner::settle(Decision& decision,
     // The new ones are shown, so the old ones can go.
     if (shows_only(service, keep))
       for (const Held& held : mine)
-        if (std::ranges::none_of(keep, [&](const Held& kept) { return kept.ip == held.ip; })) start_giving_back(decision, held);
+        if (std::ranges::none_of(keep, [&](const Held& kept) { return kept.ip == held.ip; })) start_giving_back(decision, held, &service);
   }
 }
 
@@ -647,9 +703,30 @@ void AddressPlanner::publish(Decision& decision, const Service& service, const C
     // B4.
     for (const Held& one : held)
       if (one.block->read_at <= service.heard_at) decision.block_reads.push_back(one.block->name);
+    if (patch.ingress && !may_take_off(decision, service, *patch.ingress)) return;
     if (!decision.block_reads.empty()) return;
   }
   decision.write = ServiceWrite{.kind = ServiceWrite::Kind::publish, .patch = std::move(patch), .newly = std::move(newly)};
+}
+
+// B4, for what is shown and would not be any more: another controller may have recorded it for this Service.
+bool AddressPlanner::may_take_off(Decision& decision, const Service& service, const std::vector<Ingress>& rest) const {
+  bool may = true;
+  for (const Ingress& shown : service.ingress) {
+    const auto ip = IpAddress::parse(shown.ip);
+    if (!ip || std::ranges::any_of(rest, [&](const Ingress& one) { return IpAddress::parse(one.ip) == ip; })) continue;
+    const std::string block = block_name(*ip);
+    if (is_known_since(block, service)) continue;
+    decision.block_reads.push_back(block);
+    may = false;
+  }
+  return may;
+}
+
+bool AddressPlanner::is_known_since(const std::string& block, const Service& service) const {
+  if (const AddressBlock* known = world_->blocks.find(block)) return known->read_at > service.heard_at;
+  const auto absent = absent_.find(block);
+  return absent != absent_.end() && absent->second > service.heard_at;
 }
 
 void AddressPlanner::tell_why_not(Decision& decision, const Service& service, const std::vector<Held>& records) const {
@@ -664,6 +741,7 @@ void AddressPlanner::tell_why_not(Decision& decision, const Service& service, co
     return entry != nullptr && !entry->holders.empty();
   });
   if (rest != service.ingress) {
+    if (!may_take_off(decision, service, rest)) return;
     patch.ingress = std::move(rest);
     decision.write = ServiceWrite{.kind = ServiceWrite::Kind::strip, .patch = std::move(patch)};
     return;
@@ -783,7 +861,7 @@ void AddressPlanner::apply(const std::vector<Intent>& intents, BlockEntry& entry
         entry.holders.erase(holder);
         if (entry.holders.empty()) {
           entry.reserved_for = intent.service.to_string();
-          entry.freed_at = moment_.wall;
+          entry.freed_at = to_rfc3339_micro(moment_.wall);
         }
         break;
       case Intent::Kind::retag: set_tags(intent.tags); break;
@@ -821,7 +899,7 @@ bool AddressPlanner::is_in_use(const std::string& pool) const {
   return about != intended_.end() && about->first.first == pool;
 }
 
-Pool::Status AddressPlanner::pool_status(const Pool& pool, const World& world, const std::string& wall) const {
+Pool::Status AddressPlanner::pool_status(const Pool& pool, const World& world, WallTime wall) const {
   Pool::Status out;
   out.pool_size = pool.size();
   out.ready = pool.invalid.empty();
@@ -841,7 +919,7 @@ Pool::Status AddressPlanner::pool_status(const Pool& pool, const World& world, c
     Condition condition{std::move(type), is ? "True" : "False", std::move(reason), clipped(message, condition_message_max)};
     const auto known = std::ranges::find(pool.status.conditions, condition.type, &Condition::type);
     const bool as_before = known != pool.status.conditions.end() && known->status == condition.status;
-    condition.last_transition = as_before ? known->last_transition : wall;
+    condition.last_transition = as_before ? known->last_transition : to_rfc3339(wall);
     const bool same = known != pool.status.conditions.end() && known->says_as(condition);
     condition.observed_generation = same ? known->observed_generation : pool.generation;
     out.conditions.push_back(std::move(condition));
@@ -898,6 +976,13 @@ Pool::Status AddressPlanner::pool_status(const Pool& pool, const World& world, c
 void AddressPlanner::was_cleared(const ObjectName& name, const GivingBack& step) {
   cleared_[{step.ip, step.uid}] = step.mark;
   names_.insert(name);
+}
+
+void AddressPlanner::block_was_absent(const std::string& name, std::uint64_t read_at) {
+  constexpr std::size_t most = 4096;
+  if (absent_.size() >= most) absent_.clear();  // then it is read again
+  absent_[name] = read_at;
+  look_at_readers_of(name);
 }
 
 void AddressPlanner::service_was_read(const ObjectName& name, std::uint64_t read_at, Uid found) {

@@ -101,7 +101,10 @@ std::variant<Claim, SkipReason> judge_claim(const Service& service, ClasslessSer
     if (opt_in != nullptr && *opt_in != keys::opt_in_value) return SkipReason::unknown_opt_in_value;
     if (opt_in == nullptr && classless == ClasslessServices::annotated) return SkipReason::not_opted_in;
   }
-  if (annotation(service, keys::node_proxy) != nullptr) return SkipReason::node_proxy;
+  // With any other value it means nothing, as in OpenELB.
+  if (const std::string* proxy = annotation(service, keys::node_proxy);
+      proxy != nullptr && (*proxy == "deployment" || *proxy == "daemonset"))
+    return SkipReason::node_proxy;
   if (service.deleting) return SkipReason::deleting;
 
   Claim claim;

@@ -270,10 +270,8 @@ std::string AddressPlanner::obstacle(const Service& service, const Claim& claim,
   return anybody ? "" : "in use by " + user_of(ip, service);
 }
 
-Refusal AddressPlanner::full(const Pool& pool) const {
-  std::uint64_t taken = 0;
-  for (const IpRange& range : pool.offered) taken += index_.taken_in(range, pool.avoid_buggy_ips);
-  return {PendingReason::pool_full, fmt::format("no suitable ip to allocate: {}: full ({}/{})", pool.name, taken, pool.size())};
+Refusal AddressPlanner::full(const Pool& pool) {
+  return {PendingReason::pool_full, fmt::format("no suitable ip to allocate: {0}: full ({1}/{1})", pool.name, pool.size())};
 }
 
 }  // namespace berth
