@@ -89,8 +89,6 @@ FlagsOrExit parse_flags(int argc, const char* const* argv) {
     command->add_option("--lease-duration", lease, "seconds after which a silent leader is replaced")->check(CLI::Range(1, 600));
     command->add_option("--renew-deadline", renew, "seconds after which a leader that can't renew stops")->check(CLI::Range(1, 600));
     command->add_option("--retry-period", retry, "seconds between attempts")->check(CLI::Range(1, 600));
-    command->add_option("--webhook-port", webhook_port, "port of the admission webhook for Eips; 0: none [443]")
-        ->check(CLI::Range(0, 65535));
     command
         ->add_option("--services-without-class", classless,
                      "which Services without spec.loadBalancerClass are served: annotated (those with lb.kubesphere.io/v1alpha1: openelb) "
@@ -98,6 +96,8 @@ FlagsOrExit parse_flags(int argc, const char* const* argv) {
         ->check(CLI::IsMember({"annotated", "all"}));
     command->add_flag("--enforce-namespaces", flags.enforce_namespaces,
                       "naming a pool or an address does not get around the pool's namespaces; Eip spec.enforceNamespaces for all");
+    command->add_option("--webhook-port", webhook_port, "port of the admission webhook for Eips; 0: none [443]")
+        ->check(CLI::Range(0, 65535));
   }
   for (CLI::App* command : {run, speaker}) {
     command->add_option("--gobgpd", flags.gobgpd, "the gobgpd program [beside this one]");
@@ -119,8 +119,8 @@ FlagsOrExit parse_flags(int argc, const char* const* argv) {
   flags.role = run->parsed() ? Role::run : controller->parsed() ? Role::controller : speaker->parsed() ? Role::speaker : Role::version;
   (void)version;
   if (flags.metrics_address.empty()) flags.metrics_address = flags.role == Role::speaker ? ":50053" : ":50052";
-  flags.webhook_port = static_cast<std::uint16_t>(webhook_port);
   if (classless == "all") flags.classless = ClasslessServices::all;
+  flags.webhook_port = static_cast<std::uint16_t>(webhook_port);
   flags.lease_duration = std::chrono::seconds{lease};
   flags.renew_deadline = std::chrono::seconds{renew};
   flags.retry_period = std::chrono::seconds{retry};

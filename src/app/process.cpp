@@ -284,7 +284,9 @@ class Process {
   }
 
   void start_controlling() {
-    identity_ = fmt::format("{}_{:016x}", flags_.pod_name.empty() ? flags_.node_name : flags_.pod_name, rng_->next());
+    // Without a place of its own a process has no predecessor.
+    const std::string& place = flags_.node_name.empty() ? flags_.pod_name : flags_.node_name;
+    identity_ = place.empty() ? fmt::format("controller-{:016x}", rng_->next()) : kube::lease_identity(place, rng_->next());
     tasks_.spawn("leadership", follow_leadership());
     if (!flags_.leader_elect) {
       leading_ = true;

@@ -46,7 +46,7 @@ void read_wanted(const Service& service, Claim& claim) {
   // The annotation wins over the deprecated field, as in OpenELB 0.6.
   const std::string* noted = annotation(service, keys::wanted_ip);
   const bool is_noted = noted != nullptr && !noted->empty();
-  const std::string field = is_noted ? "annotation " + std::string{keys::wanted_ip} : "spec.loadBalancerIP";
+  const std::string& field = claim.wanted_by = is_noted ? "annotation " + std::string{keys::wanted_ip} : "spec.loadBalancerIP";
   for (const std::string& text : parts(is_noted ? *noted : service.load_balancer_ip)) {
     const auto ip = IpAddress::parse(text);
     if (!ip) {
@@ -101,7 +101,10 @@ std::variant<Claim, SkipReason> judge_claim(const Service& service, ClasslessSer
     if (opt_in != nullptr && *opt_in != keys::opt_in_value) return SkipReason::unknown_opt_in_value;
     if (opt_in == nullptr && classless == ClasslessServices::annotated) return SkipReason::not_opted_in;
   }
-  if (annotation(service, keys::node_proxy) != nullptr) return SkipReason::node_proxy;
+  // With any other value it means nothing, as in OpenELB.
+  if (const std::string* proxy = annotation(service, keys::node_proxy);
+      proxy != nullptr && (*proxy == "deployment" || *proxy == "daemonset"))
+    return SkipReason::node_proxy;
   if (service.deleting) return SkipReason::deleting;
 
   Claim claim;

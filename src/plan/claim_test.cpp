@@ -33,6 +33,8 @@ TEST(Claim, OnlyServicesThatAskBerthAreServed) {
       {"an empty value of the annotation", service("a", without_class, annotated(keys::opt_in, "")), SkipReason::unknown_opt_in_value},
       {"our class needs no annotation, whatever it says", service("a", annotated(keys::opt_in, "no")), std::nullopt},
       {"a node proxy", service("a", annotated(keys::node_proxy, "deployment")), SkipReason::node_proxy},
+      {"a node proxy of the other kind", service("a", annotated(keys::node_proxy, "daemonset")), SkipReason::node_proxy},
+      {"a node proxy of no kind is none", service("a", annotated(keys::node_proxy, "statefulset")), std::nullopt},
       {"on its way out", service("a", deleting<Service>), SkipReason::deleting},
       {"another type", service("a", [](Service& s) { s.type = ServiceType::node_port; }), SkipReason::not_load_balancer},
       {"another type comes before everything else", service("a", deleting<Service>, [](Service& s) { s.type = ServiceType::cluster_ip; }),
