@@ -62,6 +62,27 @@ void add_work_flags(CLI::App& command, Flags& flags, std::vector<std::pair<std::
   }
 }
 
+void add_classless(CLI::App& command, std::string& classless) {
+  command
+      .add_option("--services-without-class", classless,
+                  "which Services without spec.loadBalancerClass are served: annotated (those with lb.kubesphere.io/v1alpha1: openelb) "
+                  "or all [annotated]")
+      ->check(CLI::IsMember({"annotated", "all"}));
+}
+
+void add_migrate_flags(CLI::App& command, Flags& flags, std::string& classless) {
+  auto* what = command.add_option_group("what");
+  what->add_flag("--check", flags.check, "what Berth would do differently in this OpenELB cluster; exit status 0: nothing, 1: something");
+  what->add_option("--from", flags.from, "prints Eips, BgpConf and BgpPeers for MetalLB's objects, and on stderr what is left out")
+      ->check(CLI::IsMember({"metallb"}));
+  what->require_option(1);
+  command.add_option("files", flags.files, "what `kubectl get -o json` or `-o yaml` printed; none: the cluster is read");
+  command.add_option("--kubeconfig", flags.kubeconfig, "kubeconfig file of the cluster; without it the pod's service account is used");
+  command.add_option("--namespace", flags.space, "OpenELB's namespace [$OPENELB_NAMESPACE or openelb-system]");
+  add_classless(command, classless);
+  command.add_flag("--enforce-namespaces", flags.enforce_namespaces, "as for berth run");
+}
+
 }  // namespace
 
 FlagsOrExit parse_flags(int argc, const char* const* argv) {
@@ -78,6 +99,7 @@ FlagsOrExit parse_flags(int argc, const char* const* argv) {
   CLI::App* run = app.add_subcommand("run", "speaker, and controller while it holds the Lease (one Deployment is all that is needed)");
   CLI::App* controller = app.add_subcommand("controller", "decides addresses; announces nothing");
   CLI::App* speaker = app.add_subcommand("speaker", "announces from this node; decides nothing");
+  CLI::App* migrate = app.add_subcommand("migrate", "tells what would change in an OpenELB cluster, or converts MetalLB's objects");
   CLI::App* version = app.add_subcommand("version", "prints the version as JSON");
   CLI::App* commands[] = {run, controller, speaker};
   for (std::size_t i = 0; i < 3; ++i) add_work_flags(*commands[i], flags, ignored[i]);
@@ -89,16 +111,13 @@ FlagsOrExit parse_flags(int argc, const char* const* argv) {
     command->add_option("--lease-duration", lease, "seconds after which a silent leader is replaced")->check(CLI::Range(1, 600));
     command->add_option("--renew-deadline", renew, "seconds after which a leader that can't renew stops")->check(CLI::Range(1, 600));
     command->add_option("--retry-period", retry, "seconds between attempts")->check(CLI::Range(1, 600));
-    command
-        ->add_option("--services-without-class", classless,
-                     "which Services without spec.loadBalancerClass are served: annotated (those with lb.kubesphere.io/v1alpha1: openelb) "
-                     "or all [annotated]")
-        ->check(CLI::IsMember({"annotated", "all"}));
+    add_classless(*command, classless);
     command->add_flag("--enforce-namespaces", flags.enforce_namespaces,
                       "naming a pool or an address does not get around the pool's namespaces; Eip spec.enforceNamespaces for all");
     command->add_option("--webhook-port", webhook_port, "port of the admission webhook for Eips; 0: none [443]")
         ->check(CLI::Range(0, 65535));
   }
+  add_migrate_flags(*migrate, flags, classless);
   for (CLI::App* command : {run, speaker}) {
     command->add_option("--gobgpd", flags.gobgpd, "the gobgpd program [beside this one]");
     command
@@ -116,7 +135,11 @@ FlagsOrExit parse_flags(int argc, const char* const* argv) {
                  static_cast<long long>(lease));
     return {std::nullopt, 2};
   }
-  flags.role = run->parsed() ? Role::run : controller->parsed() ? Role::controller : speaker->parsed() ? Role::speaker : Role::version;
+  flags.role = run->parsed()          ? Role::run
+               : controller->parsed() ? Role::controller
+               : speaker->parsed()    ? Role::speaker
+               : migrate->parsed()    ? Role::migrate
+                                      : Role::version;
   (void)version;
   if (flags.metrics_address.empty()) flags.metrics_address = flags.role == Role::speaker ? ":50053" : ":50052";
   if (classless == "all") flags.classless = ClasslessServices::all;

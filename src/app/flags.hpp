@@ -16,6 +16,7 @@ enum class Role : std::uint8_t {
   run,         // speaker, and controller while it holds the Lease: topology T1
   controller,  // controller only
   speaker,     // speaker only, one per node: topology T2
+  migrate,     // tells and prints, changes nothing
   version,
 };
 
@@ -38,6 +39,9 @@ struct Flags {
   std::chrono::milliseconds lease_duration{15'000};
   std::chrono::milliseconds renew_deadline{10'000};
   std::chrono::milliseconds retry_period{2'000};
+  bool check = false;              // migrate --check
+  std::string from;                // migrate --from
+  std::vector<std::string> files;  // of migrate; empty: the cluster is read
   std::vector<std::string> ignored;  // OpenELB's flags that were given and have no effect
 };
 

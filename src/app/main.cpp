@@ -1,6 +1,7 @@
 #include <cstdio>
 
 #include "app/flags.hpp"
+#include "app/migrate.hpp"
 #include "app/process.hpp"
 
 int main(int argc, char** argv) {
@@ -10,5 +11,6 @@ int main(int argc, char** argv) {
     std::puts(R"({"name":"berth","version":")" BERTH_VERSION R"("})");
     return 0;
   }
+  if (parsed.flags->role == berth::Role::migrate) return berth::run_migrate(*parsed.flags);
   return berth::run_process(*parsed.flags);
 }
