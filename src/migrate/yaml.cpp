@@ -1,7 +1,6 @@
 #include "migrate/yaml.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <string_view>
 
 #include <boost/json/array.hpp>
@@ -22,9 +21,8 @@ bool is_plain(std::string_view text) {
   if (text.empty() || text.front() == '-' || !std::ranges::all_of(text, safe)) return false;
   for (const char* word : {"true", "false", "yes", "no", "on", "off", "y", "n", "null"})
     if (same_letters(text, word)) return false;
-  double number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  return !(error == std::errc{} && end == text.data() + text.size());
+  // What begins otherwise may be a number in one of YAML's many notations.
+  return letter(text.front()) || std::ranges::count(text, '.') >= 3;
 }
 
 std::string scalar(const json::value& value) {
