@@ -331,10 +331,11 @@ class Converting {
       return;
     }
     if (!is_bound(pool) && default_ != pool.name)
-      pool.leave_out("autoAssign",
-                     fmt::format("one pool is the default, {}: Services get addresses of this one only by naming it. Bind it to namespaces "
-                                 "(spec.namespaces), or put its addresses into {}",
-                                 *default_, *default_));
+      pool.leave_out(
+          "autoAssign",
+          fmt::format("one pool is the default, Eip {}: Services get addresses of this one only by naming it. Bind it to namespaces "
+                      "(spec.namespaces), or put its addresses into Eip {}",
+                      *default_, *default_));
     if (allocation == nullptr) return;
     for (const auto& [key, value] : *allocation)
       if (key != "priority" && key != "namespaces" && key != "namespaceSelectors" && key != "serviceSelectors")
@@ -342,7 +343,7 @@ class Converting {
     if (const auto namespaces = strings_of(allocation->if_contains("namespaces")); !namespaces.empty())
       spec["namespaces"] = to_json(namespaces);
     bind_selectors(pool, *allocation, spec);
-    if (!is_bound(pool)) return;
+    if (!spec.contains("namespaces") && !spec.contains("namespaceSelector")) return;
     spec["enforceNamespaces"] = true;  // MetalLB refuses Services of other namespaces that name the pool
     const std::int64_t priority = priority_of(pool);
     if (priority > 0)
@@ -358,8 +359,10 @@ class Converting {
       if (count == 1 && selector.match_expressions.empty() && !selector.match_labels.empty())
         spec["namespaceSelector"] = first.as_object().at("matchLabels");
       else
-        pool.leave_out("serviceAllocation.namespaceSelectors",
-                       "there is one selector, of labels that must be equal: name the namespaces in spec.namespaces, or label them");
+        pool.leave_out(
+            "serviceAllocation.namespaceSelectors",
+            "there is one selector, of labels that must be equal: name the namespaces in spec.namespaces, or label them; until then "
+            "Services of these get addresses of this pool only by naming it");
     }
     if (const std::size_t count = size_of(&allocation, "serviceSelectors"); count == 1)
       spec["serviceSelector"] = allocation.at("serviceSelectors").as_array().front();

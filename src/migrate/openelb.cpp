@@ -122,7 +122,11 @@ class Checking {
       if (after.size() > before.size()) note(object, fmt::format("keeps {}; it would have {}", to_text(before), to_text(after)));
       return;
     }
-    change(object, fmt::format("has {}; it would have {}: {}", to_text(before), to_text(after), why(service, before)));
+    const auto judged = judge_claim(service, options_.classless);
+    if (const SkipReason* skip = std::get_if<SkipReason>(&judged))
+      change(object, fmt::format("has {}; it would be left alone: {}", to_text(before), why_skipped(service, *skip)));
+    else
+      change(object, fmt::format("has {}; it would have {}: {}", to_text(before), to_text(after), why(service, before)));
   }
 
   void note_protocol(const std::string& object, const Service& service, const Addresses& after) {
@@ -138,8 +142,6 @@ class Checking {
   }
 
   std::string why(const Service& service, const Addresses& before) {
-    const auto judged = judge_claim(service, options_.classless);
-    if (const SkipReason* skip = std::get_if<SkipReason>(&judged)) return why_skipped(service, *skip);
     for (const IpAddress& ip : before)
       if (const auto users = users_.find(ip); users != users_.end() && users->second.size() > 1)
         return why_not_shared(service, ip, users->second);

@@ -166,15 +166,15 @@ class TakeoverTest(unittest.TestCase):
 
     def test_ordinary(self):
         """Labels, finalizers, statuses, `used`: all is adopted, no address changes; of OpenELB's own what is there is named."""
-        said = self.keeps_everything("ordinary")
+        said = self.keeps_everything("ordinary", extra=[("shop/silent", "192.0.2.8")])   # its status was lost, `used` has it
         removals = re.findall(r"(?m)^  (kubectl delete .*)$", said)
         self.assertEqual(removals, ["kubectl delete mutatingwebhookconfiguration openelb-admission",
                                     f"kubectl delete secret memberlist -n {SPACE}", f"kubectl delete configmap openelb-images -n {SPACE}",
                                     "kubectl delete clusterrole openelb-speaker"])
 
     def test_bruised(self):
-        """A lost label, a lost status, a record that is missing, a better pool, `disable`: where OpenELB would renumber, nothing moves."""
-        self.keeps_everything("bruised", extra=[("shop/silent", "192.0.2.4")])
+        """A lost label, a record that is missing, a better pool, `disable`: where OpenELB would renumber, nothing moves."""
+        self.keeps_everything("bruised")
 
     def test_of_0_5(self):
         """As 0.5 leaves it: spec.loadBalancerIP, the protocol's annotation, the default pool's name in every Service."""
