@@ -2,8 +2,8 @@
 
 import subprocess
 
-from harness import (OPT_IN, POOL_KEY, SPACE, TREE, WANTED_KEY, E2eTest, Process, addresses_of, bgp_conf, bgp_peer, eip, eventually, service,
-                     steadily)
+from harness import (OPT_IN, POOL_KEY, SPACE, TREE, WANTED_KEY, E2eTest, Process, addresses_of, bgp_conf, bgp_peer, eip, eventually,
+                     service, steadily)
 from system import LabError
 
 WEBHOOK = TREE / "deploy" / "webhook.yaml"
