@@ -319,9 +319,10 @@ asio::awaitable<void> Controller::write_pool_status(std::string key, std::string
   const Instant begun = timers_.now();
   ++counters_.pool_status_writes;
   Result<Pool> written = co_await cluster_.patch_pool_status(name, std::move(status));
-  // At most once a second, and never for more than a twentieth of the time: the write grows with the map.
+  // At most once a second, and not for more than a twentieth of the time: the write grows with the map. But
+  // one that hung does not silence the view for minutes.
   const Instant now = timers_.now();
-  pool_status_allowed_[name] = now + std::max<Duration>(1s, (now - begun) * 20);
+  pool_status_allowed_[name] = now + std::clamp<Duration>((now - begun) * 20, 1s, 30s);
   if (written) {
     succeeded(key);
     keeper_.heard(std::move(*written));
