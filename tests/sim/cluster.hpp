@@ -163,6 +163,7 @@ class SimCluster final : public Cluster {
  private:
   static constexpr Duration departure_max = std::chrono::milliseconds{1};  // between the decision and the wire
   static constexpr Backoff::Limits waits{.initial = std::chrono::milliseconds{100}, .limit = std::chrono::seconds{5}};
+  static constexpr Duration bookmark_period = std::chrono::minutes{1};
   static constexpr Duration watch_time = std::chrono::minutes{5};  // then the server ends it
 
   // -- watches ------------------------------------------------------------------------------------
@@ -232,6 +233,7 @@ class SimCluster final : public Cluster {
       for (const auto& [key, row] : store.rows<T>()) out.rows.push_back(row);
       return out;
     }
+    out.version = {"0"};
     std::map<typename T::Key, T> rows;
     for (std::size_t i = 0; i + ago < log.size(); ++i) {
       if (log[i].deleted)
@@ -255,9 +257,12 @@ class SimCluster final : public Cluster {
     const Instant ends = timers_.now() + watch_time;
     while (timers_.now() < ends) {
       if (position == log.size()) {
-        co_await news.wait_until(timers_, ends);
+        const bool rung = co_await news.wait_until(timers_, timers_.now() + bookmark_period);
         if (store_.restores() != restores) co_return;
-        if (position == log.size()) continue;
+        if (position == log.size()) {
+          if (!rung) stream.version = store_.list_version();  // a bookmark
+          continue;
+        }
       }
       co_await timers_.sleep_for(some(stream.delay_max.value_or(network_.watch_delay_max)) + Duration{1});
       if (store_.restores() != restores) co_return;

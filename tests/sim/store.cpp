@@ -232,7 +232,8 @@ SimStore::Backup SimStore::back_up() {
   backup.version_ = version_;
   backup.compacted_ = compacted_;
   backup.shelves_ = shelves_;
-  version_ += ++backups_ * 1'000'000;
+  version_ += apart_;
+  apart_ /= 4;
   return backup;
 }
 

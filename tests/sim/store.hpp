@@ -108,10 +108,12 @@ class SimStore {
   void compact() { compacted_ = version_; }
   [[nodiscard]] std::uint64_t compacted() const { return compacted_; }
 
-  // A backup of the whole store, as etcd makes them. Others write too between a backup and its being
-  // restored, so the versions after it are far from those that the restored store will give.
+  // A backup of the whole store, as etcd makes them. Between a backup and its being restored others write
+  // much, so the versions after it are far above all that the restored store will give. That holds for
+  // `backups_max` of them, of which the last one is restored.
   class Backup;
   Backup back_up();
+  static constexpr int backups_max = 20;
   // Rings everybody: watches and requests under way are of API servers that are no more.
   void restore(const Backup& backup);
   [[nodiscard]] std::uint64_t restores() const { return restores_; }
@@ -158,7 +160,7 @@ class SimStore {
   std::uint64_t changes_ = 0;
   std::uint64_t uid_ = 0;
   std::uint64_t compacted_ = 0;
-  std::uint64_t backups_ = 0;
+  std::uint64_t apart_ = std::uint64_t{10'000} << (2 * backups_max);
   std::uint64_t restores_ = 0;
   Shelves shelves_;
 };
