@@ -34,7 +34,13 @@ void check_pool(std::string_view text) {
   if (!read) return;
   const Pool pool = to_model(std::move(read->value));
   BERTH_CHECK(pool.ranges.empty() == !pool.invalid.empty(), "a pool has addresses, or says why not");
-  for (const IpRange& range : pool.ranges) BERTH_CHECK(range.first <= range.last && range.size() > 0, "a range is not empty");
+  BERTH_CHECK(pool.invalid.size() < 500, "it says so in short");
+  for (const std::vector<IpRange>& ranges : {pool.ranges, pool.offered})
+    for (const IpRange& range : ranges) BERTH_CHECK(range.first <= range.last && range.size() > 0, "a range is not empty");
+  for (const IpRange& range : pool.offered)
+    BERTH_CHECK(pool.contains(range.first) && pool.contains(range.last), "what is offered is in the pool");
+  BERTH_CHECK(pool.size() >= 0 && (pool.invalid.empty() || pool.size() == 0), "an unreadable pool has no address");
+  for (const auto& [address, service] : pool.reservations) BERTH_CHECK(pool.offers(address), "what is reserved can be given");
   BERTH_CHECK(is_json(pool_status_patch(pool.status)), "every body is JSON");
   BERTH_CHECK(is_json(finalizers_patch(pool.uid, pool.version, pool.finalizers)), "every body is JSON");
   const EventRecord event{.object = {.api_version = "v1", .kind = "Eip", .space = "", .name = pool.name, .uid = pool.uid},
@@ -56,14 +62,16 @@ void check_service(std::string_view text) {
                      .labels = {},
                      .annotations = {},
                      .finalizers = service.finalizers,
-                     .ingress = service.ingress};
+                     .ingress = service.ingress,
+                     .conditions = service.conditions};
   for (const auto& [key, value] : service.annotations) patch.annotations[key] = value;
   const std::string body = merge_patch(patch);
   auto again = read_json<api::Service>(body);
   BERTH_CHECK(again && again->problem.empty(), "a patch is written in the right types");
   const Service written = to_model(std::move(again->value));
   BERTH_CHECK(written.uid == service.uid && written.version == service.version, "a patch carries its preconditions");
-  BERTH_CHECK(written.finalizers == service.finalizers && written.ingress == service.ingress && written.annotations == service.annotations,
+  BERTH_CHECK(written.finalizers == service.finalizers && written.ingress == service.ingress &&
+                  written.annotations == service.annotations && written.conditions == service.conditions,
               "a written Service is read the same");
 }
 

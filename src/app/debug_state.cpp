@@ -55,7 +55,7 @@ json::array pending(const std::vector<Pending>& list) {
   for (const Pending& item : list) {
     json::array why;
     for (const Refusal& refusal : item.refusals) why.push_back({{"reason", to_string(refusal.reason)}, {"text", refusal.text}});
-    out.push_back({{"service", item.service.to_string()}, {"why", std::move(why)}});
+    out.push_back({{"service", item.service.to_string()}, {"hasAnAddress", item.holds}, {"why", std::move(why)}});
   }
   return out;
 }
@@ -118,9 +118,10 @@ std::string render_debug_state(const DebugState& state) {
   json::object out{{"leading", state.leading}, {"world", world(*state.world)}};
   json::object desired;
   if (state.controller != nullptr) {
-    const AddressPlan& plan = state.controller->last_plan();
-    desired["addresses"] = {
-        {"allocated", plan.allocated}, {"pending", pending(plan.pending)}, {"misaddressed", pending(plan.misaddressed)}};
+    const AddressPlanner& planner = state.controller->planner();
+    desired["addresses"] = {{"allocated", planner.allocated()},
+                            {"pending", pending(planner.all_pending(false))},
+                            {"misaddressed", pending(planner.all_pending(true))}};
   }
   if (state.speaker != nullptr) {
     desired["announcements"] = announcements(*state.speaker);

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "plan/claim.hpp"
+
 namespace berth {
 
 enum class Role : std::uint8_t {
@@ -27,8 +29,11 @@ struct Flags {
   std::string log_format = "key-value";
   std::string log_level = "info";
   std::string gobgpd;          // default: beside this program
+  std::uint16_t webhook_port = 443;  // 0: no webhook
   std::string run_directory = "/run/berth/private";  // made with mode 0700
   bool leader_elect = true;
+  ClasslessServices classless = ClasslessServices::annotated;
+  bool enforce_namespaces = false;
   std::chrono::seconds drain_wait{5};
   std::chrono::milliseconds lease_duration{15'000};
   std::chrono::milliseconds renew_deadline{10'000};

@@ -21,17 +21,18 @@ void add_watches(MetricsPage& page, const MetricSources& from) {
   }
 }
 
-void add_controller(MetricsPage& page, const Controller& controller) {
-  const AddressPlan& plan = controller.last_plan();
-  for (const auto& [name, status] : plan.pool_status) {
-    page.add(metric::addresses_total, static_cast<double>(status.pool_size), {name});
-    page.add(metric::addresses_in_use_total, static_cast<double>(status.usage), {name});
+void add_controller(MetricsPage& page, const Controller& controller, const World& world) {
+  const AddressPlanner& planner = controller.planner();
+  for (const auto& [name, pool] : world.pools.rows()) {
+    page.add(metric::addresses_total, static_cast<double>(pool.size()), {name});
+    page.add(metric::addresses_in_use_total, number(planner.addresses_in_use(name)), {name});
   }
-  page.add(metric::berth_services_allocated, number(plan.allocated));
-  std::map<std::string, std::uint64_t> pending;
-  for (const Pending& one : plan.pending)
-    if (!one.refusals.empty()) ++pending[std::string{to_string(one.refusals.front().reason)}];
-  for (const auto& [reason, count] : pending) page.add(metric::berth_services_pending, number(count), {reason});
+  page.add(metric::berth_services_allocated, number(planner.allocated()));
+  for (const auto& [reason, count] : planner.count_pending())
+    page.add(metric::berth_services_pending, number(count), {std::string{to_string(reason)}});
+  page.add(metric::berth_controller_open_services, number(planner.open()));
+  page.add(metric::berth_controller_writes_waiting, number(controller.queued()));
+  page.add(metric::berth_controller_writes_in_flight, number(controller.in_flight()));
   const ControllerCounters& counters = controller.counters();
   page.add(metric::berth_controller_plans_total, number(counters.plans));
   page.add(metric::berth_controller_plan_seconds, counters.last_plan_seconds);
@@ -41,6 +42,7 @@ void add_controller(MetricsPage& page, const Controller& controller) {
   page.add(metric::berth_controller_conflicts_total, number(counters.conflicts));
   page.add(metric::berth_controller_errors_total, number(counters.errors));
   page.add(metric::berth_addresses_assigned_total, number(counters.assigned));
+  page.add(metric::berth_allocation_seconds_total, counters.allocation_seconds);
   page.add(metric::berth_addresses_released_total, number(counters.released));
 }
 
@@ -67,6 +69,16 @@ void add_speaker(MetricsPage& page, const MetricSources& from) {
   page.add(metric::berth_bgp_errors_total, number(counters.errors));
 }
 
+void add_webhook(MetricsPage& page, const kube::Webhook& webhook, const kube::CertificateKeeper& certificates) {
+  const kube::WebhookCounters& counters = webhook.counters();
+  page.add(metric::berth_webhook_listening, webhook.port() != 0 ? 1 : 0);
+  page.add(metric::berth_webhook_requests_total, number(counters.allowed), {"allowed"});
+  page.add(metric::berth_webhook_requests_total, number(counters.refused), {"refused"});
+  page.add(metric::berth_webhook_requests_total, number(counters.malformed), {"malformed"});
+  if (const auto expires = certificates.expires())
+    page.add(metric::berth_webhook_certificate_expiry_timestamp_seconds, seconds(expires->since_epoch));
+}
+
 }  // namespace
 
 std::string render_metrics(const MetricSources& from) {
@@ -79,7 +91,8 @@ std::string render_metrics(const MetricSources& from) {
     page.add(metric::berth_events_written_total, number(from.events->written()));
     page.add(metric::berth_events_dropped_total, number(from.events->dropped()));
   }
-  if (from.controller != nullptr) add_controller(page, *from.controller);
+  if (from.webhook != nullptr) add_webhook(page, *from.webhook, *from.certificates);
+  if (from.controller != nullptr) add_controller(page, *from.controller, *from.world);
   if (from.speaker != nullptr) add_speaker(page, from);
   return page.text();
 }

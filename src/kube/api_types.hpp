@@ -28,15 +28,25 @@ struct Metadata {
   std::string resourceVersion;
   std::string creationTimestamp;
   std::string deletionTimestamp;
+  std::int64_t generation = 0;
   Strings labels;
   Strings annotations;
   std::vector<std::string> finalizers;
   std::vector<OwnerReference> ownerReferences;
 };
-BOOST_DESCRIBE_STRUCT(
-    Metadata,
-    (),
-    (name, namespace_, uid, resourceVersion, creationTimestamp, deletionTimestamp, labels, annotations, finalizers, ownerReferences))
+BOOST_DESCRIBE_STRUCT(Metadata,
+                      (),
+                      (name,
+                       namespace_,
+                       uid,
+                       resourceVersion,
+                       creationTimestamp,
+                       deletionTimestamp,
+                       generation,
+                       labels,
+                       annotations,
+                       finalizers,
+                       ownerReferences))
 
 struct ListMetadata {
   std::string resourceVersion;
@@ -78,6 +88,28 @@ struct WatchEvent {
   BOOST_DESCRIBE_CLASS(WatchEvent, (), (type, object), (), ())
 };
 
+// metav1.Condition, of Services and of our own kinds.
+struct Condition {
+  std::string type;
+  std::string status;
+  std::string reason;
+  std::string message;
+  std::string lastTransitionTime;
+  std::int64_t observedGeneration = 0;
+};
+BOOST_DESCRIBE_STRUCT(Condition, (), (type, status, reason, message, lastTransitionTime, observedGeneration))
+struct SelectorRequirement {
+  std::string key;
+  std::string operator_;
+  std::vector<std::string> values;
+};
+BOOST_DESCRIBE_STRUCT(SelectorRequirement, (), (key, operator_, values))
+struct LabelSelector {
+  Strings matchLabels;
+  std::vector<SelectorRequirement> matchExpressions;
+};
+BOOST_DESCRIBE_STRUCT(LabelSelector, (), (matchLabels, matchExpressions))
+
 struct ServicePort {
   std::string protocol;
   std::int64_t port = 0;
@@ -88,23 +120,29 @@ struct ServiceSpec {
   std::optional<std::string> loadBalancerClass;
   std::string loadBalancerIP;
   std::string externalTrafficPolicy;
+  std::string ipFamilyPolicy;
   std::vector<std::string> ipFamilies;
+  Strings selector;
   std::vector<ServicePort> ports;
 };
-BOOST_DESCRIBE_STRUCT(ServiceSpec, (), (type, loadBalancerClass, loadBalancerIP, externalTrafficPolicy, ipFamilies, ports))
+BOOST_DESCRIBE_STRUCT(ServiceSpec,
+                      (),
+                      (type, loadBalancerClass, loadBalancerIP, externalTrafficPolicy, ipFamilyPolicy, ipFamilies, selector, ports))
 struct Ingress {
   std::string ip;
   std::string hostname;
+  std::string ipMode;
 };
-BOOST_DESCRIBE_STRUCT(Ingress, (), (ip, hostname))
+BOOST_DESCRIBE_STRUCT(Ingress, (), (ip, hostname, ipMode))
 struct LoadBalancerStatus {
   std::vector<Ingress> ingress;
 };
 BOOST_DESCRIBE_STRUCT(LoadBalancerStatus, (), (ingress))
 struct ServiceStatus {
   LoadBalancerStatus loadBalancer;
+  std::vector<Condition> conditions;
 };
-BOOST_DESCRIBE_STRUCT(ServiceStatus, (), (loadBalancer))
+BOOST_DESCRIBE_STRUCT(ServiceStatus, (), (loadBalancer, conditions))
 struct Service {
   Metadata metadata;
   ServiceSpec spec;
@@ -112,11 +150,11 @@ struct Service {
 };
 BOOST_DESCRIBE_STRUCT(Service, (), (metadata, spec, status))
 
-struct Condition {
+struct NodeCondition {
   std::string type;
   std::string status;
 };
-BOOST_DESCRIBE_STRUCT(Condition, (), (type, status))
+BOOST_DESCRIBE_STRUCT(NodeCondition, (), (type, status))
 struct Taint {
   std::string key;
 };
@@ -131,7 +169,7 @@ struct NodeAddress {
 };
 BOOST_DESCRIBE_STRUCT(NodeAddress, (), (type, address))
 struct NodeStatus {
-  std::vector<Condition> conditions;
+  std::vector<NodeCondition> conditions;
   std::vector<NodeAddress> addresses;
 };
 BOOST_DESCRIBE_STRUCT(NodeStatus, (), (conditions, addresses))
@@ -172,8 +210,36 @@ struct EipSpec {
   std::int64_t priority = 0;
   std::vector<std::string> namespaces;
   Strings namespaceSelector;
+  std::vector<std::string> exclude;
+  bool avoidBuggyIPs = false;
+  std::string allocationOrder;
+  std::optional<std::int64_t> quarantineSeconds;
+  std::optional<LabelSelector> serviceSelector;
+  bool enforceNamespaces = false;
+  bool implicitSharing = false;
+  bool drain = false;
+  std::map<std::string, std::int64_t> namespaceQuotas;
+  std::map<std::string, std::string> reservations;
 };
-BOOST_DESCRIBE_STRUCT(EipSpec, (), (address, protocol, interface, disable, priority, namespaces, namespaceSelector))
+BOOST_DESCRIBE_STRUCT(EipSpec,
+                      (),
+                      (address,
+                       protocol,
+                       interface,
+                       disable,
+                       priority,
+                       namespaces,
+                       namespaceSelector,
+                       exclude,
+                       avoidBuggyIPs,
+                       allocationOrder,
+                       quarantineSeconds,
+                       serviceSelector,
+                       enforceNamespaces,
+                       implicitSharing,
+                       drain,
+                       namespaceQuotas,
+                       reservations))
 struct EipStatus {
   bool occupied = false;
   std::int64_t usage = 0;
@@ -183,8 +249,10 @@ struct EipStatus {
   std::string lastIP;
   bool ready = false;
   bool v4 = false;
+  std::int64_t free = 0;
+  std::vector<Condition> conditions;
 };
-BOOST_DESCRIBE_STRUCT(EipStatus, (), (occupied, usage, poolSize, used, firstIP, lastIP, ready, v4))
+BOOST_DESCRIBE_STRUCT(EipStatus, (), (occupied, usage, poolSize, used, firstIP, lastIP, ready, v4, free, conditions))
 struct Eip {
   Metadata metadata;
   EipSpec spec;
@@ -332,17 +400,6 @@ struct AfiSafi {
   AddPaths addPaths;
 };
 BOOST_DESCRIBE_STRUCT(AfiSafi, (), (config, mpGracefulRestart, addPaths))
-struct SelectorRequirement {
-  std::string key;
-  std::string operator_;
-  std::vector<std::string> values;
-};
-BOOST_DESCRIBE_STRUCT(SelectorRequirement, (), (key, operator_, values))
-struct LabelSelector {
-  Strings matchLabels;
-  std::vector<SelectorRequirement> matchExpressions;
-};
-BOOST_DESCRIBE_STRUCT(LabelSelector, (), (matchLabels, matchExpressions))
 struct BgpPeerSpec {
   std::optional<PeerConf> conf;
   std::optional<EbgpMultihop> ebgpMultihop;

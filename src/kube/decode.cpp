@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "base/text.hpp"
 
 namespace berth::kube {
@@ -23,6 +25,33 @@ ServiceType service_type(const std::string& text) {
   return ServiceType::cluster_ip;
 }
 
+FamilyPolicy family_policy(const std::string& text) {
+  if (text == "PreferDualStack") return FamilyPolicy::prefer_dual;
+  if (text == "RequireDualStack") return FamilyPolicy::require_dual;
+  return FamilyPolicy::single;
+}
+
+std::vector<Condition> to_model(std::vector<api::Condition> from) {
+  std::vector<Condition> out;
+  out.reserve(from.size());
+  for (api::Condition& one : from)
+    out.push_back({.type = std::move(one.type),
+                   .status = std::move(one.status),
+                   .reason = std::move(one.reason),
+                   .message = std::move(one.message),
+                   .last_transition = std::move(one.lastTransitionTime),
+                   .observed_generation = one.observedGeneration});
+  return out;
+}
+
+LabelSelector to_model(api::LabelSelector from) {
+  LabelSelector out;
+  out.match_labels = std::move(from.matchLabels);
+  for (api::SelectorRequirement& one : from.matchExpressions)
+    out.match_expressions.push_back({std::move(one.key), std::move(one.operator_), std::move(one.values)});
+  return out;
+}
+
 GracefulRestart to_model(const api::GracefulRestart& from) {
   return {.enabled = from.enabled,
           .restart_time_s = from.restartTime,
@@ -31,6 +60,107 @@ GracefulRestart to_model(const api::GracefulRestart& from) {
           .notification_enabled = from.notificationEnabled,
           .long_lived_enabled = from.longlivedEnabled,
           .stale_routes_time_s = from.staleRoutesTime};
+}
+
+// ---- the fields of an Eip that may be wrong; the CRD's schema has the same rules as far as it can
+
+constexpr std::size_t max_pool_name = 63;  // it becomes the value of a label
+constexpr std::size_t max_interface = 64;  // it is copied into every record of an address
+constexpr std::size_t max_exclusions = 256;
+constexpr std::size_t max_map = 1024;  // quotas, reservations
+constexpr std::int64_t max_quarantine = 7 * 24 * 3600;
+
+tl::unexpected<Error> refuse(std::string_view field, std::string_view value, std::string_view rule) {
+  return fail(ErrorCode::invalid, fmt::format("{} is \"{}\": {}", field, clipped(value, 100), rule));
+}
+
+// RFC 1123: the name of a namespace or Service.
+bool is_label(std::string_view text) {
+  const auto plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
+  return !text.empty() && text.size() <= 63 && plain(text.front()) && plain(text.back()) &&
+         std::ranges::all_of(text, [&](char c) { return plain(c) || c == '-'; });
+}
+
+Result<> read_addresses(const api::EipSpec& spec, Pool& pool) {
+  auto ranges = parse_ip_ranges(spec.address);
+  if (!ranges) return fail(ranges.error());
+  if (spec.exclude.size() > max_exclusions)
+    return fail(ErrorCode::invalid, fmt::format("spec.exclude has {} entries: at most {}", spec.exclude.size(), max_exclusions));
+  std::vector<IpRange> excluded;
+  for (std::size_t i = 0; i < spec.exclude.size(); ++i) {
+    auto range = parse_ip_range(spec.exclude[i], fmt::format("spec.exclude[{}]", i));
+    if (!range) return fail(range.error());
+    excluded.push_back(*range);
+  }
+  pool.ranges = std::move(*ranges);
+  pool.offered = subtract(pool.ranges, std::move(excluded));
+  pool.avoid_buggy_ips = spec.avoidBuggyIPs;
+  return {};
+}
+
+Result<> read_reservations(const api::EipSpec& spec, Pool& pool) {
+  if (spec.reservations.size() > max_map)
+    return fail(ErrorCode::invalid, fmt::format("spec.reservations has {} entries: at most {}", spec.reservations.size(), max_map));
+  for (const auto& [text, service] : spec.reservations) {
+    const std::string field = fmt::format("spec.reservations[\"{}\"]", clipped(text, 60));
+    const auto ip = IpAddress::parse(text);
+    if (!ip) return fail(ErrorCode::invalid, field + ": the key is one IP address");
+    if (!pool.contains(*ip)) return fail(ErrorCode::invalid, field + ": the address is not in spec.address");
+    if (!pool.offers(*ip)) return fail(ErrorCode::invalid, field + ": spec.exclude or spec.avoidBuggyIPs keep the address from everybody");
+    ObjectName name = parse_name(service);
+    if (!is_label(name.space) || !is_label(name.name)) return refuse(field, service, "write the Service as namespace/name");
+    if (!pool.reservations.emplace(*ip, std::move(name)).second) return fail(ErrorCode::invalid, field + ": the address is there twice");
+  }
+  return {};
+}
+
+Result<> read_quotas(api::EipSpec& spec, Pool& pool) {
+  if (spec.namespaceQuotas.size() > max_map)
+    return fail(ErrorCode::invalid, fmt::format("spec.namespaceQuotas has {} entries: at most {}", spec.namespaceQuotas.size(), max_map));
+  for (const auto& [space, most] : spec.namespaceQuotas) {
+    const std::string field = fmt::format("spec.namespaceQuotas[\"{}\"]", clipped(space, 80));
+    if (space != "*" && !is_label(space))
+      return fail(ErrorCode::invalid, field + ": the key is the name of a namespace, or * for each that is not named");
+    if (most < 0) return refuse(field, std::to_string(most), "write 0 or more addresses");
+  }
+  pool.namespace_quotas = std::move(spec.namespaceQuotas);
+  return {};
+}
+
+Result<> read_selector(api::EipSpec& spec, Pool& pool) {
+  if (!spec.serviceSelector) return {};
+  const auto& expressions = spec.serviceSelector->matchExpressions;
+  for (std::size_t i = 0; i < expressions.size(); ++i) {
+    const std::string field = fmt::format("spec.serviceSelector.matchExpressions[{}]", i);
+    const std::string& operation = expressions[i].operator_;
+    const bool of_values = operation == "In" || operation == "NotIn";
+    if (!of_values && operation != "Exists" && operation != "DoesNotExist")
+      return refuse(field + ".operator", operation, "write In, NotIn, Exists or DoesNotExist");
+    if (of_values == expressions[i].values.empty())
+      return fail(ErrorCode::invalid, field + ".values: In and NotIn need values, Exists and DoesNotExist have none");
+  }
+  pool.service_selector = to_model(std::move(*spec.serviceSelector));
+  return {};
+}
+
+Result<> read_spec(api::EipSpec& spec, Pool& pool) {
+  if (pool.name.size() > max_pool_name)
+    return refuse("metadata.name", pool.name, "at most 63 characters, since Services get it as the value of a label");
+  if (pool.interface.size() > max_interface)
+    return refuse("spec.interface", pool.interface, fmt::format("at most {} characters", max_interface));
+  const auto protocol = parse_protocol(spec.protocol);
+  if (!protocol) return refuse("spec.protocol", spec.protocol, "write bgp, layer2 or vip");
+  pool.protocol = *protocol;
+  if (auto done = read_addresses(spec, pool); !done) return done;
+  if (!spec.allocationOrder.empty() && spec.allocationOrder != "lowest" && spec.allocationOrder != "leastRecentlyUsed")
+    return refuse("spec.allocationOrder", spec.allocationOrder, "write lowest or leastRecentlyUsed");
+  if (spec.allocationOrder == "leastRecentlyUsed") pool.order = AllocationOrder::least_recently_used;
+  if (const std::int64_t wait = spec.quarantineSeconds.value_or(0); wait < 0 || wait > max_quarantine)
+    return refuse("spec.quarantineSeconds", std::to_string(wait), fmt::format("write a number from 0 to {}", max_quarantine));
+  if (spec.quarantineSeconds) pool.quarantine = std::chrono::seconds{*spec.quarantineSeconds};
+  if (auto done = read_selector(spec, pool); !done) return done;
+  if (auto done = read_quotas(spec, pool); !done) return done;
+  return read_reservations(spec, pool);
 }
 
 }  // namespace
@@ -46,10 +176,13 @@ Service to_model(api::Service object) {
   service.load_balancer_class = std::move(object.spec.loadBalancerClass);
   service.load_balancer_ip = std::move(object.spec.loadBalancerIP);
   if (object.spec.externalTrafficPolicy == "Local") service.external_traffic_policy = TrafficPolicy::local;
+  service.family_policy = family_policy(object.spec.ipFamilyPolicy);
   for (const std::string& family : object.spec.ipFamilies) {
     if (family == "IPv4") service.families.push_back(IpFamily::v4);
     if (family == "IPv6") service.families.push_back(IpFamily::v6);
   }
+  if (service.external_traffic_policy == TrafficPolicy::local)
+    for (const auto& [key, value] : object.spec.selector) service.selector += (service.selector.empty() ? "" : ",") + key + "=" + value;
   for (api::ServicePort& port : object.spec.ports)
     service.ports.push_back({std::move(port.protocol), static_cast<std::uint16_t>(std::clamp<std::int64_t>(port.port, 0, 65535))});
   for (auto& [key, value] : object.metadata.annotations)
@@ -57,10 +190,14 @@ Service to_model(api::Service object) {
   if (const auto label = object.metadata.labels.find(keys::pool); label != object.metadata.labels.end()) {
     service.has_pool_label = true;
     service.pool_label = std::move(label->second);
+    object.metadata.labels.erase(label);
   }
+  service.labels = std::move(object.metadata.labels);
+  service.generation = object.metadata.generation;
   service.finalizers = std::move(object.metadata.finalizers);
   for (api::Ingress& ingress : object.status.loadBalancer.ingress)
-    service.ingress.push_back({std::move(ingress.ip), std::move(ingress.hostname)});
+    service.ingress.push_back({std::move(ingress.ip), std::move(ingress.hostname), std::move(ingress.ipMode)});
+  service.conditions = to_model(std::move(object.status.conditions));
   return service;
 }
 
@@ -70,26 +207,27 @@ Pool to_model(api::Eip object) {
   pool.uid = {std::move(object.metadata.uid)};
   pool.version = {std::move(object.metadata.resourceVersion)};
   pool.deleting = !object.metadata.deletionTimestamp.empty();
-  pool.address = std::move(object.spec.address);
-  if (auto ranges = parse_ip_ranges(pool.address)) {
-    pool.ranges = std::move(*ranges);
-  } else {
-    pool.invalid = ranges.error().text;
-  }
-  if (const auto protocol = parse_protocol(object.spec.protocol)) {
-    pool.protocol = *protocol;
-  } else {
-    pool.invalid = "spec.protocol is \"" + clipped(object.spec.protocol, 40) + "\": write bgp, layer2 or vip";
-    pool.ranges.clear();
-  }
-  pool.offered = pool.ranges;
+  pool.generation = object.metadata.generation;
+  pool.address = object.spec.address;
   pool.interface = std::move(object.spec.interface);
   pool.disabled = object.spec.disable;
   const auto is_default = object.metadata.annotations.find(keys::default_pool);
   pool.is_default = is_default != object.metadata.annotations.end() && is_default->second == "true";
+  pool.marked_default = is_default != object.metadata.annotations.end() && same_letters(is_default->second, "true");
   pool.priority = object.spec.priority;
   pool.namespaces = std::move(object.spec.namespaces);
   pool.namespace_selector = std::move(object.spec.namespaceSelector);
+  pool.enforce_namespaces = object.spec.enforceNamespaces;
+  pool.implicit_sharing = object.spec.implicitSharing;
+  pool.drain = object.spec.drain;
+  if (auto read = read_spec(object.spec, pool); !read) {
+    // Nothing is given out by half of what was meant, and nothing is moved.
+    pool.invalid = read.error().text;
+    pool.ranges.clear();
+    pool.offered.clear();
+    pool.reservations.clear();
+    pool.drain = false;
+  }
   pool.finalizers = std::move(object.metadata.finalizers);
   pool.status = {.occupied = object.status.occupied,
                  .usage = object.status.usage,
@@ -99,8 +237,8 @@ Pool to_model(api::Eip object) {
                  .last_ip = std::move(object.status.lastIP),
                  .ready = object.status.ready,
                  .v4 = object.status.v4,
-                 .free = 0,
-                 .conditions = {}};
+                 .free = object.status.free,
+                 .conditions = to_model(std::move(object.status.conditions))};
   return pool;
 }
 
@@ -135,7 +273,7 @@ Node to_model(api::Node object) {
   node.uid = {std::move(object.metadata.uid)};
   node.version = {std::move(object.metadata.resourceVersion)};
   node.deleting = !object.metadata.deletionTimestamp.empty();
-  for (const api::Condition& condition : object.status.conditions) {
+  for (const api::NodeCondition& condition : object.status.conditions) {
     if (condition.type == "Ready") node.ready = condition.status == "True";
     if (condition.type == "NetworkUnavailable") node.network_unavailable = condition.status == "True";
   }
@@ -241,13 +379,7 @@ BgpPeer to_model(api::BgpPeer object) {
                              .graceful_restart = from.mpGracefulRestart.config.enabled,
                              .add_path_receive = from.addPaths.config.receive,
                              .add_path_send_max = from.addPaths.config.sendMax});
-  if (spec.nodeSelector) {
-    LabelSelector selector;
-    selector.match_labels = std::move(spec.nodeSelector->matchLabels);
-    for (api::SelectorRequirement& requirement : spec.nodeSelector->matchExpressions)
-      selector.match_expressions.push_back({std::move(requirement.key), std::move(requirement.operator_), std::move(requirement.values)});
-    peer.node_selector = std::move(selector);
-  }
+  if (spec.nodeSelector) peer.node_selector = to_model(std::move(*spec.nodeSelector));
   for (const auto& [node, status] : object.status.nodesPeerStatus) peer.status_nodes.push_back(node);
   return peer;
 }

@@ -26,6 +26,22 @@ void set_if(json::object& object, std::string_view key, const std::string& value
   if (!value.empty()) object[key] = value;
 }
 
+json::array list_of(const std::vector<Condition>& conditions) {
+  json::array out;
+  for (const Condition& condition : conditions) {
+    json::object to{{"type", condition.type},
+                    {"status", condition.status},
+                    {"reason", condition.reason},
+                    {"message", condition.message},
+                    {"lastTransitionTime", condition.last_transition}};
+    if (condition.observed_generation != 0) to["observedGeneration"] = condition.observed_generation;
+    out.emplace_back(std::move(to));
+  }
+  return out;
+}
+// A merge patch takes a list away by null.
+json::value null_if_empty(json::array list) { return list.empty() ? json::value(nullptr) : json::value(std::move(list)); }
+
 // As protobuf's JSON writes 64-bit integers, which is what OpenELB shows.
 std::string decimal(std::uint64_t value) { return fmt::format("{}", value); }
 
@@ -93,18 +109,21 @@ std::string merge_patch(const ServicePatch& patch) {
   if (!patch.labels.empty()) metadata["labels"] = nullable_map(patch.labels);
   if (!patch.annotations.empty()) metadata["annotations"] = nullable_map(patch.annotations);
   if (patch.finalizers) metadata["finalizers"] = strings(*patch.finalizers);
-  json::object body{{"metadata", std::move(metadata)}};
+  json::object status;
   if (patch.ingress) {
     json::array ingress;
     for (const Ingress& entry : *patch.ingress) {
       json::object to;
       set_if(to, "ip", entry.ip);
       set_if(to, "hostname", entry.hostname);
+      set_if(to, "ipMode", entry.ip_mode);
       ingress.emplace_back(std::move(to));
     }
-    json::value list = ingress.empty() ? json::value(nullptr) : json::value(std::move(ingress));
-    body["status"] = json::object{{"loadBalancer", json::object{{"ingress", std::move(list)}}}};
+    status["loadBalancer"] = json::object{{"ingress", null_if_empty(std::move(ingress))}};
   }
+  if (patch.conditions) status["conditions"] = null_if_empty(list_of(*patch.conditions));
+  json::object body{{"metadata", std::move(metadata)}};
+  if (!status.empty()) body["status"] = std::move(status);
   return json::serialize(body);
 }
 
@@ -118,7 +137,9 @@ std::string pool_status_patch(const Pool::Status& status) {
   json::object used;
   for (const auto& [address, services] : status.used) used[address] = services;
   json::object value{{"occupied", status.occupied}, {"usage", status.usage},    {"poolSize", status.pool_size}, {"used", std::move(used)},
-                     {"firstIP", status.first_ip},  {"lastIP", status.last_ip}, {"ready", status.ready},        {"v4", status.v4}};
+                     {"firstIP", status.first_ip},  {"lastIP", status.last_ip}, {"ready", status.ready},        {"v4", status.v4},
+                     {"free", status.free}};
+  if (!status.conditions.empty()) value["conditions"] = list_of(status.conditions);
   return json::serialize(json::array{json::object{{"op", "add"}, {"path", "/status"}, {"value", std::move(value)}}});
 }
 

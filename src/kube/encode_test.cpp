@@ -24,6 +24,56 @@ TEST(Encode, AServicePatchCarriesItsPreconditionsAndOnlyWhatChanges) {
   EXPECT_EQ(merge_patch(patch), R"({"metadata":{"uid":"u","resourceVersion":"7"},"status":{"loadBalancer":{"ingress":null}}})");
 }
 
+TEST(Encode, AServicePatchCarriesConditionsAndHowAddressesAreToBeTaken) {
+  ServicePatch patch{.name = {"n", "a"},
+                     .uid = {"u"},
+                     .version = {"7"},
+                     .labels = {},
+                     .annotations = {},
+                     .finalizers = {},
+                     .ingress = std::vector<Ingress>{{"192.0.2.1", "", "Proxy"}, {"", "lb.example.com"}},
+                     .conditions = std::vector<Condition>{{"a/B", "False", "PoolFull", "lan: full", "2026-01-01T00:00:00Z", 3},
+                                                          {"c/D", "True", "Fine", "", "2026-01-01T00:00:01Z", 0}}};
+  EXPECT_EQ(merge_patch(patch),
+            R"({"metadata":{"uid":"u","resourceVersion":"7"},"status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.1","ipMode":"Proxy"},)"
+            R"({"hostname":"lb.example.com"}]},"conditions":[{"type":"a/B","status":"False","reason":"PoolFull","message":"lan: full",)"
+            R"("lastTransitionTime":"2026-01-01T00:00:00Z","observedGeneration":3},)"
+            R"({"type":"c/D","status":"True","reason":"Fine","message":"","lastTransitionTime":"2026-01-01T00:00:01Z"}]}})");
+  patch.ingress.reset();
+  patch.conditions = std::vector<Condition>{};
+  EXPECT_EQ(merge_patch(patch), R"({"metadata":{"uid":"u","resourceVersion":"7"},"status":{"conditions":null}})");
+  patch.conditions.reset();
+  EXPECT_EQ(merge_patch(patch), R"({"metadata":{"uid":"u","resourceVersion":"7"}})");
+}
+
+TEST(Encode, TheStatusOfAPoolComesBackAsItWas) {
+  Pool::Status status{.occupied = false,
+                      .usage = 2,
+                      .pool_size = INT64_MAX,
+                      .used = {{"192.0.2.1", "n/a"}, {"2001:db8::1", "n/a;n/b"}},
+                      .first_ip = "192.0.2.1",
+                      .last_ip = "2001:db8::ff",
+                      .ready = true,
+                      .v4 = true,
+                      .free = INT64_MAX - 2,
+                      .conditions = {{"Ready", "True", "Ready", "", "2026-01-01T00:00:00Z", 4},
+                                     {"Overlapping", "True", "Overlaps", "with wan", "2026-01-01T00:00:01Z", 4}}};
+  const auto back = [](const Pool::Status& written) {
+    std::string patch = pool_status_patch(written);
+    const std::string head = R"([{"op":"add","path":"/status","value":)";
+    EXPECT_TRUE(patch.starts_with(head) && patch.ends_with("}]")) << patch;
+    auto read = read_json<api::Eip>(R"({"spec":{"address":"192.0.2.1"},"status":)" +
+                                    patch.substr(head.size(), patch.size() - head.size() - 2) + "}");
+    EXPECT_TRUE(read && read->problem.empty()) << patch;
+    return to_model(std::move(read->value)).status;
+  };
+  EXPECT_EQ(back(status), status);
+  status.conditions.clear();
+  status.free = 0;
+  EXPECT_EQ(back(status), status);
+  EXPECT_EQ(pool_status_patch(status).find("conditions"), std::string::npos);
+}
+
 TEST(Encode, AnAddressBlockComesBackAsItWas) {
   AddressBlock block{.name = "v4-192.0.2.0-26", .uid = {"u"}, .version = {"3"}, .addresses = {}};
   BlockEntry entry{.holders = {{.service = {"n", "a"}, .uid = {"x"}, .state = HolderState::freeing, .mark = "m"}},
@@ -59,34 +109,6 @@ TEST(Encode, TheStatusOfAPeerIsOpenELBsAndHasNoPassword) {
   EXPECT_NE(text.find(R"("uptime":"2026-01-01T00:00:00Z","downtime":null)"), std::string::npos);
   EXPECT_EQ(text.find("assword"), std::string::npos);
   EXPECT_EQ(peer_status_patch("node1", std::nullopt), R"({"status":{"nodesPeerStatus":{"node1":null}}})");
-}
-
-TEST(Decode, APoolThatCanNotBeReadSaysWhy) {
-  api::Eip eip;
-  eip.spec.address = "10.0.0.300";
-  const Pool pool = to_model(eip);
-  EXPECT_TRUE(pool.ranges.empty());
-  EXPECT_NE(pool.invalid.find("spec.address"), std::string::npos);
-}
-
-TEST(Decode, EndpointsWithoutConditionsAreReadyAndServing) {
-  api::EndpointSlice slice;
-  slice.endpoints.resize(2);
-  slice.endpoints[1].conditions.ready = false;
-  slice.endpoints[1].conditions.serving = true;
-  slice.endpoints[1].conditions.terminating = true;
-  const EndpointSlice read = to_model(slice);
-  ASSERT_EQ(read.endpoints.size(), 2U);
-  EXPECT_EQ(read.endpoints[1], (Endpoint{.node = "", .ready = true, .serving = true, .terminating = false}));
-  EXPECT_EQ(read.endpoints[0], (Endpoint{.node = "", .ready = false, .serving = true, .terminating = true}));
-}
-
-TEST(Decode, OnlyTheExactWordMakesADefaultPool) {
-  api::Eip eip;
-  eip.metadata.annotations["eip.openelb.kubesphere.io/is-default-eip"] = "true";
-  EXPECT_TRUE(to_model(eip).is_default);
-  eip.metadata.annotations["eip.openelb.kubesphere.io/is-default-eip"] = "no";
-  EXPECT_FALSE(to_model(eip).is_default);
 }
 
 }  // namespace

@@ -80,10 +80,16 @@ struct Kind<BgpPeer> {
 std::string escaped(std::string_view text) { return boost::urls::encode(text, boost::urls::unreserved_chars); }
 
 template <class T>
+T trimmed(T row, Trim<T> trim) {
+  if (trim != nullptr) trim(row);
+  return row;
+}
+
+template <class T>
 class Watcher {
  public:
-  Watcher(ApiClient& client, Timers& timers, Rng& rng, TableFeed<T>& feed, WatchHealth& health)
-      : client_(client), timers_(timers), rng_(rng), feed_(feed), health_(health) {}
+  Watcher(ApiClient& client, Timers& timers, Rng& rng, TableFeed<T>& feed, WatchHealth& health, Trim<T> trim)
+      : client_(client), timers_(timers), rng_(rng), feed_(feed), health_(health), trim_(trim) {}
 
   asio::awaitable<void> run() {
     bool listed = false;
@@ -142,7 +148,7 @@ class Watcher {
       if (!reader.problem().empty()) log::warning("odd_field", {{"kind", health_.kind}, {"problem", reader.problem()}});
       api::List<Wire>& page = reader.value();
       rows.reserve(rows.size() + page.items.size());
-      for (Wire& item : page.items) rows.push_back(to_model(std::move(item)));
+      for (Wire& item : page.items) rows.push_back(trimmed(to_model(std::move(item)), trim_));
       version = {page.metadata.resourceVersion};
       next = std::move(page.metadata.continue_);
     } while (!next.empty());
@@ -212,7 +218,7 @@ class Watcher {
   }
 
   Result<> take(std::string_view line) {
-    WatchLine result = apply_watch_line<T>(line, feed_);
+    WatchLine result = apply_watch_line<T>(line, feed_, trim_);
     switch (result.outcome) {
       case WatchLine::Outcome::relist: return fail(ErrorCode::gone, std::move(result.text));
       case WatchLine::Outcome::failed: return fail(ErrorCode::unavailable, std::move(result.text));
@@ -230,6 +236,7 @@ class Watcher {
   Rng& rng_;
   TableFeed<T>& feed_;
   WatchHealth& health_;
+  const Trim<T> trim_;
   ResourceVersion version_;
   bool just_listed_ = false;
   bool relist_ = false;
@@ -265,7 +272,7 @@ Result<> LineSplitter::feed(std::string_view bytes, const std::function<Result<>
 }
 
 template <class T>
-WatchLine apply_watch_line(std::string_view line, TableFeed<T>& feed) {
+WatchLine apply_watch_line(std::string_view line, TableFeed<T>& feed, Trim<T> trim) {
   using Wire = typename Kind<T>::Wire;
   using Outcome = WatchLine::Outcome;
   auto read = read_json<api::WatchEvent<Wire>>(line);
@@ -284,7 +291,7 @@ WatchLine apply_watch_line(std::string_view line, TableFeed<T>& feed) {
   if (event.type == "DELETED") {
     feed.erase(to_model(std::move(event.object)).key(), version);
   } else if (event.type == "ADDED" || event.type == "MODIFIED") {
-    feed.upsert(to_model(std::move(event.object)));
+    feed.upsert(trimmed(to_model(std::move(event.object)), trim));
   } else {
     return {Outcome::failed, {}, "watch: unknown event type \"" + clipped(event.type, 40) + "\""};
   }
@@ -292,14 +299,14 @@ WatchLine apply_watch_line(std::string_view line, TableFeed<T>& feed) {
 }
 
 template <class T>
-asio::awaitable<void> watch(ApiClient& client, Timers& timers, Rng& rng, TableFeed<T>& feed, WatchHealth& health) {
-  Watcher<T> watcher{client, timers, rng, feed, health};
+asio::awaitable<void> watch(ApiClient& client, Timers& timers, Rng& rng, TableFeed<T>& feed, WatchHealth& health, Trim<T> trim) {
+  Watcher<T> watcher{client, timers, rng, feed, health, trim};
   co_await watcher.run();
 }
 
-#define BERTH_KUBE_KIND(T)                                                                         \
-  template asio::awaitable<void> watch<T>(ApiClient&, Timers&, Rng&, TableFeed<T>&, WatchHealth&); \
-  template WatchLine apply_watch_line<T>(std::string_view, TableFeed<T>&);
+#define BERTH_KUBE_KIND(T)                                                                                  \
+  template asio::awaitable<void> watch<T>(ApiClient&, Timers&, Rng&, TableFeed<T>&, WatchHealth&, Trim<T>); \
+  template WatchLine apply_watch_line<T>(std::string_view, TableFeed<T>&, Trim<T>);
 BERTH_KUBE_KIND(Service)
 BERTH_KUBE_KIND(Node)
 BERTH_KUBE_KIND(Namespace)

@@ -37,9 +37,13 @@ class LineSplitter {
   std::string partial_;
 };
 
+// Takes out of a row what its reader has no use for, before the row is kept.
+template <class T>
+using Trim = void (*)(T&);
+
 // Runs until cancelled. `T` is one of the model's nouns.
 template <class T>
-asio::awaitable<void> watch(ApiClient& client, Timers& timers, Rng& rng, TableFeed<T>& feed, WatchHealth& health);
+asio::awaitable<void> watch(ApiClient& client, Timers& timers, Rng& rng, TableFeed<T>& feed, WatchHealth& health, Trim<T> trim = nullptr);
 
 // One watch line applied to a feed; for the fuzzer, which is why it stands alone.
 struct WatchLine {
@@ -48,6 +52,6 @@ struct WatchLine {
   std::string text;  // of a failure
 };
 template <class T>
-WatchLine apply_watch_line(std::string_view line, TableFeed<T>& feed);
+WatchLine apply_watch_line(std::string_view line, TableFeed<T>& feed, Trim<T> trim = nullptr);
 
 }  // namespace berth::kube

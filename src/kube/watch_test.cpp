@@ -44,6 +44,14 @@ TEST(WatchLine, AppliesWhatHappened) {
   EXPECT_EQ(feed.log, "upsert n/a@7;erase n/a@9;");
 }
 
+TEST(WatchLine, WhatTheReaderHasNoUseForIsTakenOutBefore) {
+  RecordingFeed feed;
+  apply_watch_line<Service>(
+      R"({"type":"ADDED","object":{"metadata":{"name":"a","namespace":"n","resourceVersion":"7"}}})", feed,
+      +[](Service& service) { service.name.name = "trimmed"; });
+  EXPECT_EQ(feed.log, "upsert n/trimmed@7;");
+}
+
 TEST(WatchLine, ABookmarkMovesTheVersionOnly) {
   RecordingFeed feed;
   const auto line = apply_watch_line<Service>(R"({"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"99"}}})", feed);

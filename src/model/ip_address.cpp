@@ -27,15 +27,15 @@ std::optional<int> parse_prefix_length(std::string_view text, int most) {
   return static_cast<int>(value);
 }
 
-tl::unexpected<Error> invalid_address(std::string_view text, std::string_view rule) {
-  return fail(ErrorCode::invalid, fmt::format("invalid eip address format: spec.address \"{}\": {}; write one address, "
+tl::unexpected<Error> invalid_address(std::string_view text, std::string_view field, std::string_view rule) {
+  return fail(ErrorCode::invalid, fmt::format("invalid eip address format: {} \"{}\": {}; write one address, "
                                               "address/prefix or first-last, e.g. 192.0.2.10-192.0.2.20",
-                                              clipped(text, 100), rule));
+                                              field, clipped(text, 100), rule));
 }
 
 // Kubernetes takes no IPv4-mapped address, so none may be given.
-Result<IpRange> without_mapped(std::string_view text, const IpRange& range) {
-  if (range.overlaps(mapped)) return invalid_address(text, "IPv4-mapped addresses (::ffff:0:0/96) can't be in it");
+Result<IpRange> without_mapped(std::string_view text, std::string_view field, const IpRange& range) {
+  if (range.overlaps(mapped)) return invalid_address(text, field, "IPv4-mapped addresses (::ffff:0:0/96) can't be in it");
   return range;
 }
 
@@ -81,26 +81,26 @@ std::uint64_t IpRange::size() const {
   return distance >= most ? most : static_cast<std::uint64_t>(distance) + 1;
 }
 
-Result<IpRange> parse_ip_range(std::string_view text) {
+Result<IpRange> parse_ip_range(std::string_view text, std::string_view field) {
   if (const auto slash = text.find('/'); slash != std::string_view::npos) {
     const auto ip = IpAddress::parse(text.substr(0, slash));
-    if (!ip) return invalid_address(text, "the part before / is not an IP address");
+    if (!ip) return invalid_address(text, field, "the part before / is not an IP address");
     const auto length = parse_prefix_length(text.substr(slash + 1), ip->bits());
-    if (!length) return invalid_address(text, fmt::format("the prefix length is a number from 0 to {}", ip->bits()));
+    if (!length) return invalid_address(text, field, fmt::format("the prefix length is a number from 0 to {}", ip->bits()));
     const IpNumber host_mask = all_ones(ip->bits() - *length);
     const IpAddress first{ip->family, ip->number & ~host_mask};
-    return without_mapped(text, {first, first.plus(host_mask)});
+    return without_mapped(text, field, {first, first.plus(host_mask)});
   }
   if (const auto dash = text.find('-'); dash != std::string_view::npos) {
     const auto first = IpAddress::parse(text.substr(0, dash));
     const auto last = IpAddress::parse(text.substr(dash + 1));
-    if (!first || !last) return invalid_address(text, "both ends of a range are IP addresses without blanks");
-    if (first->family != last->family) return invalid_address(text, "both ends are of one family");
-    if (*last < *first) return invalid_address(text, "the last address is not below the first");
-    return without_mapped(text, {*first, *last});
+    if (!first || !last) return invalid_address(text, field, "both ends of a range are IP addresses without blanks");
+    if (first->family != last->family) return invalid_address(text, field, "both ends are of one family");
+    if (*last < *first) return invalid_address(text, field, "the last address is not below the first");
+    return without_mapped(text, field, {*first, *last});
   }
   const auto ip = IpAddress::parse(text);
-  if (!ip) return invalid_address(text, "not an IP address");
+  if (!ip) return invalid_address(text, field, "not an IP address");
   return IpRange{*ip, *ip};
 }
 
@@ -116,9 +116,10 @@ Result<std::vector<IpRange>> parse_ip_ranges(std::string_view text) {
     if (!range) return fail(range.error());
     const auto overlapping = std::ranges::find_if(out, [&](const IpRange& other) { return other.overlaps(*range); });
     if (overlapping != out.end())
-      return invalid_address(part, fmt::format("it overlaps {}-{}, which stands before it", overlapping->first.to_string(),
-                                               overlapping->last.to_string()));
-    if (out.size() == most) return invalid_address(part, fmt::format("at most {} ranges go into one pool", most));
+      return invalid_address(
+          part, "spec.address",
+          fmt::format("it overlaps {}-{}, which stands before it", overlapping->first.to_string(), overlapping->last.to_string()));
+    if (out.size() == most) return invalid_address(part, "spec.address", fmt::format("at most {} ranges go into one pool", most));
     out.push_back(*range);
     begin = end + 1;
   }
@@ -149,9 +150,28 @@ IpRange block_range(const IpAddress& ip) {
 }
 
 std::string block_name(const IpAddress& ip) {
-  const IpAddress first = block_range(ip).first;
-  if (first.family == IpFamily::v4) return fmt::format("v4-{}-26", first.to_string());
-  return fmt::format("v6-{:016x}{:016x}-122", static_cast<std::uint64_t>(first.number >> 64), static_cast<std::uint64_t>(first.number));
+  const auto first = ip.number & ~all_ones(block_host_bits);
+  if (ip.family == IpFamily::v6)
+    return fmt::format("v6-{:016x}{:016x}-122", static_cast<std::uint64_t>(first >> 64), static_cast<std::uint64_t>(first));
+  const auto n = static_cast<std::uint32_t>(first);
+  return fmt::format("v4-{}.{}.{}.{}-26", n >> 24, (n >> 16) & 255, (n >> 8) & 255, n & 255);
+}
+
+std::optional<IpRange> block_range_of(std::string_view name) {
+  std::optional<IpAddress> first;
+  if (name.starts_with("v4-") && name.ends_with("-26")) {
+    first = IpAddress::parse(name.substr(3, name.size() - 6));
+  } else if (name.starts_with("v6-") && name.size() == 39) {
+    IpAddress out{IpFamily::v6, 0};
+    for (const char c : name.substr(3, 32)) {
+      unsigned digit = 0;
+      if (std::from_chars(&c, &c + 1, digit, 16).ec != std::errc{}) return std::nullopt;
+      out.number = (out.number << 4) | digit;
+    }
+    first = out;
+  }
+  if (!first || block_name(*first) != name) return std::nullopt;
+  return block_range(*first);
 }
 
 }  // namespace berth

@@ -51,7 +51,7 @@ struct IpRange {
 
 // The forms of an Eip's `spec.address`: one address, `address/prefix length` (host bits are masked
 // off), or `first-last`. The error names the field and the rule.
-Result<IpRange> parse_ip_range(std::string_view text);
+Result<IpRange> parse_ip_range(std::string_view text, std::string_view field = "spec.address");
 
 // One or more of these forms with commas between them, blanks around a comma allowed; they may be of both families, and
 // none overlaps another. At most 256.
@@ -64,5 +64,7 @@ std::vector<IpRange> subtract(const std::vector<IpRange>& ranges, std::vector<Ip
 IpRange block_range(const IpAddress& ip);
 // Its object name: `v4-192.0.2.0-26`, `v6-<32 hex digits>-122` (a colon is refused in names).
 std::string block_name(const IpAddress& ip);
+// The range that such a name stands for; nullopt: it is no block's name.
+std::optional<IpRange> block_range_of(std::string_view name);
 
 }  // namespace berth

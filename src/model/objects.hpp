@@ -43,7 +43,7 @@ struct Condition {
   std::string status;  // True, False, Unknown
   std::string reason;  // CamelCase
   std::string message;
-  std::string last_transition;  // RFC 3339
+  std::string last_transition = {};  // RFC 3339
   std::int64_t observed_generation = 0;
   bool operator==(const Condition&) const = default;
   // The same but for the times: nothing that is worth a write.
@@ -113,6 +113,7 @@ struct Pool {
   std::string interface;
   bool disabled = false;
   bool is_default = false;
+  bool marked_default = false;  // the annotation says true in any case: is_default, or meant to be
   std::int64_t priority = 0;
   std::vector<std::string> namespaces;
   Labels namespace_selector;

@@ -38,10 +38,18 @@ struct MetricName {
   X(berth_controller_plans_total, counter, "", "Plans made by the controller.")                                                    \
   X(berth_controller_plan_seconds, gauge, "", "Duration of the newest plan.")                                                      \
   X(berth_controller_writes_total, counter, "object", "Writes by the controller: block, service or pool_status.")                  \
+  X(berth_controller_open_services, gauge, "", "Services with anything to do for, or to tell about.")                              \
+  X(berth_controller_writes_waiting, gauge, "", "Services whose write or read waits for its turn, or after a failure.")            \
+  X(berth_controller_writes_in_flight, gauge, "", "Requests of the controller under way.")                                         \
   X(berth_controller_conflicts_total, counter, "", "Writes refused because the object had changed; they are planned anew.")        \
   X(berth_controller_errors_total, counter, "", "Writes that failed for another reason; they are tried again.")                    \
   X(berth_addresses_assigned_total, counter, "", "Addresses given to Services by this process.")                                   \
+  X(berth_allocation_seconds_total, counter, "",                                                                                   \
+    "Time from the first sight of a claim to its address shown, summed up; divided by berth_addresses_assigned_total: the mean.")  \
   X(berth_addresses_released_total, counter, "", "Addresses taken back by this process.")                                          \
+  X(berth_webhook_listening, gauge, "", "1 while the admission webhook takes requests.")                                           \
+  X(berth_webhook_requests_total, counter, "result", "Requests to the admission webhook: allowed, refused or malformed.")          \
+  X(berth_webhook_certificate_expiry_timestamp_seconds, gauge, "", "When the webhook's certificate ends, as Unix time.")           \
   X(berth_announcements, gauge, "reason", "Allocated addresses by what this speaker does with them: announced, or why not.")       \
   X(berth_bgp_routes, gauge, "", "Routes in the BGP engine's table.")                                                              \
   X(berth_bgp_session_established, gauge, "peerIP,nodeName", "1 while the BGP session is established.")                            \

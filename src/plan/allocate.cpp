@@ -1,7 +1,8 @@
+// The decisions about every Service, and the writes that follow. Which address a Service takes: take.cpp.
 #include "plan/allocate.hpp"
 
 #include <algorithm>
-#include <functional>
+#include <tuple>
 
 #include <fmt/format.h>
 
@@ -10,573 +11,1050 @@
 namespace berth {
 namespace {
 
-// One record of one Service, found in a block.
-struct Held {
-  IpAddress ip;
-  const BlockEntry* entry = nullptr;
-  const Holder* holder = nullptr;
-  const AddressBlock* block = nullptr;
-};
+constexpr std::size_t condition_message_max = 1024;
+// Near etcd's limit of 1.5 MiB for one object, the view of a pool is cut short; allocation goes on.
+constexpr std::size_t used_entries_max = 25'000;
 
-// The blocks of this pass: what is known, and copies of those that change.
-class BlockEditor {
- public:
-  explicit BlockEditor(const Table<AddressBlock>& known) : known_(known) {}
+bool shows(const Service& service, const IpAddress& ip) {
+  return std::ranges::any_of(service.ingress, [&](const Ingress& entry) { return IpAddress::parse(entry.ip) == ip; });
+}
 
-  [[nodiscard]] const BlockEntry* find(const IpAddress& ip) const {
-    const AddressBlock* block = current(block_name(ip));
-    if (block == nullptr) return nullptr;
-    const auto found = block->addresses.find(ip);
-    return found == block->addresses.end() ? nullptr : &found->second;
-  }
-  [[nodiscard]] std::size_t entries_of(const std::string& name) const {
-    const AddressBlock* block = current(name);
-    return block == nullptr ? 0 : block->addresses.size();
-  }
-  AddressBlock& edit(const IpAddress& ip) {
-    const std::string name = block_name(ip);
-    const auto found = edited_.find(name);
-    if (found != edited_.end()) return found->second;
-    AddressBlock copy;
-    if (const AddressBlock* known = known_.find(name)) copy = *known;
-    copy.name = name;
-    return edited_.emplace(name, std::move(copy)).first->second;
-  }
-  [[nodiscard]] bool is_edited(const std::string& name) const { return edited_.contains(name); }
-  std::map<std::string, AddressBlock>& edited() { return edited_; }
+const Condition* our_condition(const Service& service) {
+  const auto found = std::ranges::find(service.conditions, keys::allocated_condition, &Condition::type);
+  return found == service.conditions.end() ? nullptr : &*found;
+}
 
- private:
-  [[nodiscard]] const AddressBlock* current(const std::string& name) const {
-    const auto found = edited_.find(name);
-    return found != edited_.end() ? &found->second : known_.find(name);
-  }
-  const Table<AddressBlock>& known_;
-  std::map<std::string, AddressBlock> edited_;
-};
-
-class Planner {
- public:
-  Planner(const World& world, AllocationMemory& memory, const AllocationOptions& options, Instant now)
-      : world_(world), memory_(memory), options_(options), now_(now), blocks_(world.blocks) {}
-
-  AddressPlan run() {
-    index_records();
-    for (const auto& [name, block] : world_.blocks.rows()) continue_block(block);
-    const auto claims = judge_services();
-    for (const auto& [service, claim] : claims) claiming_.insert(service);
-    for (const auto& [service, claim] : claims) settle(*service, claim);
-    for (auto& [name, block] : blocks_.edited()) plan_.block_writes.push_back({std::move(block)});
-    upkeep_pools();
-    forget_what_is_over();
-    return std::move(plan_);
-  }
-
- private:
-  void index_records() {
-    for (const auto& [name, block] : world_.blocks.rows())
-      for (const auto& [ip, entry] : block.addresses)
-        for (const Holder& holder : entry.holders) records_[holder.service].push_back({ip, &entry, &holder, &block});
-    // Addresses that a Service shows are not given to others, recorded or not: an adoption may be due.
-    for (const auto& [name, service] : world_.services.rows())
-      for (const Ingress& ingress : service.ingress)
-        if (const auto ip = IpAddress::parse(ingress.ip)) shown_.emplace(*ip, &service);
-  }
-
-  [[nodiscard]] std::vector<Held> records_of(const Service& service, HolderState state) const {
-    std::vector<Held> out;
-    const auto found = records_.find(service.name);
-    if (found == records_.end()) return out;
-    for (const Held& held : found->second)
-      if (held.holder->uid == service.uid && held.holder->state == state) out.push_back(held);
-    return out;
-  }
-
-  // -- giving back ------------------------------------------------------------------------------
-
-  void continue_block(const AddressBlock& block) {
-    for (const auto& [ip, entry] : block.addresses) {
-      if (entry.holders.empty()) {
-        end_quarantine(ip);
-        continue;
-      }
-      memory_.quarantined_since.erase(ip);
-      for (const Holder& holder : entry.holders) {
-        if (holder.state == HolderState::freeing)
-          continue_giving_back({ip, &entry, &holder, &block});
-        else
-          check_holder({ip, &entry, &holder, &block});
-      }
-    }
-  }
-
-  void end_quarantine(const IpAddress& ip) {
-    const Instant since = memory_.quarantined_since.try_emplace(ip, now_).first->second;
-    const Instant ends = since + options_.quarantine;
-    if (ends > now_) {
-      wake(ends);
-      return;
-    }
-    blocks_.edit(ip).addresses.erase(ip);
-    memory_.quarantined_since.erase(ip);
-  }
-
-  // A held record whose Service is gone, is another, or does not claim any more: start giving back.
-  void check_holder(const Held& held) {
-    const Service* service = world_.services.find(held.holder->service);
-    if (service == nullptr || service->uid != held.holder->uid) {
-      if (known_gone(held))
-        start_giving_back(held);
-      else
-        plan_.service_reads.insert(held.holder->service);
-      return;
-    }
-    if (std::holds_alternative<SkipReason>(judge_claim(*service))) start_giving_back(held);
-  }
-
-  // B7. The cache may be older or newer than the record; a read that began after this version of the
-  // block was heard can't be older than the record.
-  [[nodiscard]] bool known_gone(const Held& held) const {
-    const auto read = memory_.gone.find(held.holder->service);
-    return read != memory_.gone.end() && read->second.read_at > held.block->heard_at && read->second.found != held.holder->uid;
-  }
-
-  // B3.
-  void start_giving_back(const Held& held) {
-    for (Holder& holder : blocks_.edit(held.ip).addresses[held.ip].holders)
-      if (holder == *held.holder) {
-        holder.state = HolderState::freeing;
-        holder.mark = fmt::format("{}-{}", options_.mark_prefix, now_.since_start.count());
-      }
-  }
-
-  void continue_giving_back(const Held& held) {
-    const GivingBack step{held.ip, held.holder->uid, held.holder->mark};
-    if (memory_.cleared.contains(step)) {
-      remove_holder(held);
-      return;
-    }
-    const Service* service = world_.services.find(held.holder->service);
-    if (service != nullptr && service->uid == held.holder->uid) {
-      plan_.service_writes.push_back({ServiceWrite::Kind::clear, clear(*service, held), held.ip.to_string(), false, step});
-      return;
-    }
-    if (known_gone(held))
-      remove_holder(held);
-    else
-      plan_.service_reads.insert(held.holder->service);
-  }
-
-  void remove_holder(const Held& held) {
-    BlockEntry& entry = blocks_.edit(held.ip).addresses[held.ip];
-    std::erase(entry.holders, *held.holder);
-    if (entry.holders.empty()) entry.reserved_for = held.holder->service.to_string();
-  }
-
-  // B5. Takes this address off; label and finalizer too, unless the Service keeps another record.
-  [[nodiscard]] ServicePatch clear(const Service& service, const Held& held) const {
-    ServicePatch patch{service.name, service.uid, service.version, {}, {}, {}, {}};
-    const auto found = records_.find(service.name);
-    const bool keeps_another = std::ranges::any_of(
-        found->second, [&](const Held& other) { return other.holder->uid == service.uid && other.ip != held.ip; });
-    if (!keeps_another) take_off_our_marks(service, patch);
-    // A Service that is not LoadBalancer any more refuses any word about ingress; it has none.
-    if (service.type == ServiceType::load_balancer) {
-      std::vector<Ingress> rest = service.ingress;
-      std::erase_if(rest, [&](const Ingress& entry) { return IpAddress::parse(entry.ip) == held.ip; });
-      if (rest != service.ingress) patch.ingress = std::move(rest);
-    }
-    if (patch.changes_nothing()) patch.annotations[std::string{keys::fence}] = held.holder->mark;
-    return patch;
-  }
-
-  static void take_off_our_marks(const Service& service, ServicePatch& patch) {
-    if (service.has_pool_label) patch.labels[std::string{keys::pool}] = std::nullopt;
-    if (service.annotations.contains(keys::allocated)) patch.annotations[std::string{keys::allocated}] = std::nullopt;
-    std::vector<std::string> rest = service.finalizers;
-    if (std::erase(rest, std::string{keys::service_finalizer}) > 0) patch.finalizers = std::move(rest);
-  }
-
-  // -- claims -----------------------------------------------------------------------------------
-
-  // In the order in which they are served: first those that show or once had an address, so that
-  // nobody takes it from them, then the oldest.
-  std::vector<std::pair<const Service*, Claim>> judge_services() {
-    std::vector<std::pair<const Service*, Claim>> claims;
-    for (const auto& [name, service] : world_.services.rows()) {
-      auto verdict = judge_claim(service);
-      if (auto* claim = std::get_if<Claim>(&verdict)) {
-        claims.emplace_back(&service, std::move(*claim));
-        continue;
-      }
-      const SkipReason reason = std::get<SkipReason>(verdict);
-      if (reason == SkipReason::unknown_opt_in_value)
-        plan_.misaddressed.push_back(
-            {name,
-             service.uid,
-             {{PendingReason::no_pool,
-               fmt::format("annotation {} has the value \"{}\": only \"{}\" asks for an address; "
-                           "the Service is left alone",
-                           keys::opt_in, clipped(service.annotations.find(keys::opt_in)->second, 100), keys::opt_in_value)}}});
-      strip_leftovers(service, reason);
-    }
-    const auto rank = [&](const auto& item) {
-      const Service& s = *item.first;
-      const bool has_history = !s.ingress.empty() || s.annotations.contains(keys::allocated);
-      return std::tuple{has_history ? 0 : 1, std::cref(s.created), std::cref(s.name)};
-    };
-    std::ranges::sort(claims, [&](const auto& a, const auto& b) {
-      const auto [ha, ca, na] = rank(a);
-      const auto [hb, cb, nb] = rank(b);
-      if (ha != hb) return ha < hb;
-      if (ca.get() != cb.get()) return ca.get() < cb.get();
-      return na.get() < nb.get();
-    });
-    return claims;
-  }
-
-  // Label, finalizer or address of ours on a Service that neither claims nor is recorded: left by a
-  // crash, by OpenELB or by a restore. Without this its deletion would hang for ever.
-  void strip_leftovers(const Service& service, SkipReason reason) {
-    const bool finalizer = std::ranges::find(service.finalizers, keys::service_finalizer) != service.finalizers.end();
-    if (!finalizer && !service.has_pool_label) return;
-    const auto found = records_.find(service.name);
-    if (found != records_.end() && std::ranges::any_of(found->second, [&](const Held& held) { return held.holder->uid == service.uid; }))
-      return;  // giving back is under way
-    ServicePatch patch{service.name, service.uid, service.version, {}, {}, {}, {}};
-    take_off_our_marks(service, patch);
-    if (service.type == ServiceType::load_balancer && reason != SkipReason::foreign_class) {
-      std::vector<Ingress> rest = service.ingress;
-      std::erase_if(rest, [](const Ingress& entry) { return !entry.ip.empty(); });
-      if (rest != service.ingress) patch.ingress = std::move(rest);
-    }
-    plan_.service_writes.push_back({ServiceWrite::Kind::strip, std::move(patch), "", false, {}});
-  }
-
-  void settle(const Service& service, const Claim& claim) {
-    const std::vector<Held> held = records_of(service, HolderState::held);
-    if (held.empty()) {
-      if (!records_of(service, HolderState::freeing).empty()) {
-        pend(service, {{PendingReason::being_released, "its former address is still being released"}});
-        return;
-      }
-      take(service, claim);
-      return;
-    }
-    ++plan_.allocated;
-    const Held* target = &held.front();
-    for (const Held& candidate : held)
-      if (satisfies(candidate, claim)) target = &candidate;
-    if (!satisfies(*target, claim)) take(service, claim);  // asked for another: secure it first
-    publish(service, *target);
-    // The new one is shown, so the old one can go.
-    if (shows_only(service, target->ip))
-      for (const Held& other : held)
-        if (other.ip != target->ip) start_giving_back(other);
-  }
-
-  // Whether what is held is what the Service explicitly asks for. Nothing else moves an address.
-  static bool satisfies(const Held& held, const Claim& claim) {
-    if (claim.wanted_ip) return held.ip == *claim.wanted_ip;
-    if (!claim.pool.empty()) return held.entry->pool == claim.pool;
-    return true;
-  }
-
-  static bool shows_only(const Service& service, const IpAddress& ip) {
-    std::size_t addresses = 0;
-    bool shown = false;
-    for (const Ingress& entry : service.ingress) {
-      if (entry.ip.empty()) continue;
-      ++addresses;
-      shown = shown || IpAddress::parse(entry.ip) == ip;
-    }
-    return shown && addresses == 1;
-  }
-
-  void publish(const Service& service, const Held& held) {
-    ServicePatch patch{service.name, service.uid, service.version, {}, {}, {}, {}};
-    const std::string ip = held.ip.to_string();
-    if (!service.has_pool_label || service.pool_label != held.entry->pool) patch.labels[std::string{keys::pool}] = held.entry->pool;
-    const auto allocated = service.annotations.find(keys::allocated);
-    if (allocated == service.annotations.end() || allocated->second != ip) patch.annotations[std::string{keys::allocated}] = ip;
-    if (std::ranges::find(service.finalizers, keys::service_finalizer) == service.finalizers.end()) {
-      patch.finalizers = service.finalizers;
-      patch.finalizers->emplace_back(keys::service_finalizer);
-    }
-    const bool newly = !shows_only(service, held.ip);
-    if (newly) {
-      std::vector<Ingress> ingress{{ip, ""}};
-      for (const Ingress& entry : service.ingress)
-        if (entry.ip.empty()) ingress.push_back(entry);  // host names are others'
-      patch.ingress = std::move(ingress);
-    }
-    if (patch.changes_nothing()) return;
-    if (service.annotations.contains(keys::fence)) patch.annotations[std::string{keys::fence}] = std::nullopt;
-    // B4.
-    if (held.block->read_at <= service.heard_at) {
-      plan_.block_reads.insert(held.block->name);
-      return;
-    }
-    plan_.service_writes.push_back({ServiceWrite::Kind::publish, std::move(patch), ip, newly, {}});
-  }
-
-  // -- taking -----------------------------------------------------------------------------------
-
-  void take(const Service& service, const Claim& claim) {
-    PoolChoice choice = choose_pools(claim, service.name, world_);
-    if (!claim.wanted_ip && adopt(service, claim, choice)) return;
-    for (const Pool* pool : choice.pools) {
-      if (claim.wanted_ip) {
-        if (auto refusal = refuse_wanted(service, *pool, *claim.wanted_ip))
-          choice.refusals.insert(choice.refusals.begin(), std::move(*refusal));
-        else
-          return record(service, *pool, *claim.wanted_ip);
-      } else if (const auto ip = former_address(service, claim, *pool)) {
-        return record(service, *pool, *ip);
-      } else if (const auto free = lowest_free(service, claim, *pool)) {
-        return record(service, *pool, *free);
-      } else {
-        choice.refusals.insert(choice.refusals.begin(), full(*pool));
-      }
-    }
-    pend(service, std::move(choice.refusals));
-  }
-
-  // Shown but recorded nowhere: OpenELB gave it, or the records were lost. Keep it, whatever pool the
-  // rules would choose now, if any pool has it and it does not contradict an explicit pool.
-  bool adopt(const Service& service, const Claim& claim, const PoolChoice&) {
-    for (const Ingress& entry : service.ingress) {
-      const auto ip = IpAddress::parse(entry.ip);
-      if (!ip || !may_adopt(service, *ip)) continue;
-      if (const Pool* pool = pool_of(*ip, service, claim)) {
-        record(service, *pool, *ip);
-        return true;
-      }
-    }
-    return false;
-  }
-
-  [[nodiscard]] const Pool* pool_of(const IpAddress& ip, const Service& service, const Claim& claim) const {
-    const auto has = [&](const Pool* pool) {
-      return pool != nullptr && !pool->deleting &&
-             std::ranges::any_of(pool->ranges, [&](const IpRange& range) { return range.contains(ip); });
-    };
-    if (!claim.pool.empty()) {
-      const Pool* named = world_.pools.find(claim.pool);
-      return has(named) ? named : nullptr;
-    }
-    if (const Pool* labelled = world_.pools.find(service.pool_label); has(labelled)) return labelled;
-    for (const auto& [name, pool] : world_.pools.rows())
-      if (has(&pool)) return &pool;
-    return nullptr;
-  }
-
-  // What our annotation or OpenELB's `status.used` says that it had, if the chosen pool has it free.
-  std::optional<IpAddress> former_address(const Service& service, const Claim& claim, const Pool& pool) {
-    const auto usable = [&](const std::optional<IpAddress>& ip) {
-      return ip && fits(*ip, claim) && may_take(service, *ip) &&
-             std::ranges::any_of(pool.ranges, [&](const IpRange& range) { return range.contains(*ip); });
-    };
-    if (const auto wish = service.annotations.find(keys::allocated); wish != service.annotations.end())
-      if (const auto ip = IpAddress::parse(wish->second); usable(ip)) return ip;
-    const auto recorded = used_by_service(pool).find(service.name.to_string());
-    if (recorded != used_by_service(pool).end() && usable(recorded->second)) return recorded->second;
-    return std::nullopt;
-  }
-
-  const std::map<std::string, IpAddress, std::less<>>& used_by_service(const Pool& pool) {
-    auto [it, added] = used_.try_emplace(pool.name);
-    if (!added) return it->second;
-    for (const auto& [address, services] : pool.status.used)
-      if (const auto ip = IpAddress::parse(address))
-        for (std::size_t begin = 0; begin <= services.size();) {
-          const std::size_t end = std::min(services.find(';', begin), services.size());
-          it->second.emplace(services.substr(begin, end - begin), *ip);
-          begin = end + 1;
-        }
-    return it->second;
-  }
-
-  static bool fits(const IpAddress& ip, const Claim& claim) { return std::ranges::find(claim.families, ip.family) != claim.families.end(); }
-
-  // No holder, and not in another's quarantine.
-  [[nodiscard]] bool unrecorded(const Service& service, const IpAddress& ip) const {
-    const BlockEntry* entry = blocks_.find(ip);
-    return entry == nullptr || (entry->holders.empty() && entry->reserved_for == service.name.to_string());
-  }
-
-  // Free for this Service: not recorded and not shown by another.
-  [[nodiscard]] bool may_take(const Service& service, const IpAddress& ip) const {
-    if (!unrecorded(service, ip)) return false;
-    const auto [begin, end] = shown_.equal_range(ip);
-    return std::all_of(begin, end, [&](const auto& item) { return item.second == &service; });
-  }
-
-  // Where several of ours show one address, the first in line keeps it and the others move; if nobody
-  // might, all would.
-  [[nodiscard]] bool may_adopt(const Service& service, const IpAddress& ip) const {
-    if (!unrecorded(service, ip)) return false;
-    const auto [begin, end] = shown_.equal_range(ip);
-    return std::all_of(begin, end, [&](const auto& item) { return claiming_.contains(item.second); });
-  }
-
-  std::optional<Refusal> refuse_wanted(const Service& service, const Pool& pool, const IpAddress& ip) const {
-    if (may_take(service, ip)) return std::nullopt;
-    std::string by = "another Service";
-    if (const BlockEntry* entry = blocks_.find(ip)) {
-      if (!entry->holders.empty())
-        by = entry->holders.front().service.to_string();
-      else
-        by = entry->reserved_for + " (just released)";
-    } else if (const auto shown = shown_.find(ip); shown != shown_.end()) {
-      by = shown->second->name.to_string();
-    }
-    return Refusal{
-        PendingReason::wanted_ip_in_use,
-        fmt::format("the specified ip:{} of eip:{} is in use by {}: ask for another or remove the wish", ip.to_string(), pool.name, by)};
-  }
-
-  // Lowest first, .0 included, as OpenELB. Within one pass nothing becomes free, so a cursor per pool
-  // and family never has to go back; full blocks are stepped over whole.
-  std::optional<IpAddress> lowest_free(const Service& service, const Claim& claim, const Pool& pool) {
-    for (std::size_t i = 0; i < pool.ranges.size(); ++i) {
-      const IpRange& range = pool.ranges[i];
-      if (!fits(range.first, claim)) continue;
-      auto [cursor, added] = cursors_.try_emplace({pool.name, i}, range.first);
-      std::optional<IpAddress>& at = cursor->second;
-      while (at) {
-        const IpRange block = block_range(*at);
-        if (*at == block.first && blocks_.entries_of(block_name(*at)) == block.size()) {
-          at = next_after(block.last, range);
-        } else if (may_take(service, *at)) {
-          const IpAddress free = *at;
-          at = next_after(free, range);
-          return free;
-        } else {
-          at = next_after(*at, range);
-        }
-      }
-    }
-    return std::nullopt;
-  }
-
-  static std::optional<IpAddress> next_after(const IpAddress& ip, const IpRange& range) {
-    if (ip >= range.last) return std::nullopt;
-    return ip.plus(1);
-  }
-
-  void record(const Service& service, const Pool& pool, const IpAddress& ip) {
-    BlockEntry& entry = blocks_.edit(ip).addresses[ip];
-    entry = BlockEntry{};
-    entry.holders.push_back({service.name, service.uid, HolderState::held, ""});
-    entry.pool = pool.name;
-    entry.protocol = pool.protocol;
-    entry.interface = pool.interface;
-    memory_.quarantined_since.erase(ip);
-  }
-
-  Refusal full(const Pool& pool) {
-    std::uint64_t size = 0;
-    for (const IpRange& range : pool.ranges) size = std::max(size, size + range.size());
-    return {PendingReason::pool_full,
-            fmt::format("no suitable ip to allocate: eip:{} is full ({} addresses): enlarge it or free some", pool.name, size)};
-  }
-
-  void pend(const Service& service, std::vector<Refusal> refusals) {
-    plan_.pending.push_back({service.name, service.uid, std::move(refusals)});
-  }
-
-  // -- pools ------------------------------------------------------------------------------------
-
-  void upkeep_pools() {
-    std::map<std::string, Pool::Status> status;
-    for (const auto& [name, pool] : world_.pools.rows()) {
-      Pool::Status& s = status[name];
-      std::uint64_t size = 0;
-      for (const IpRange& range : pool.ranges) size = std::max(size + range.size(), size);
-      s.pool_size = static_cast<std::int64_t>(std::min<std::uint64_t>(size, INT64_MAX));
-      s.ready = pool.invalid.empty();
-      if (!pool.ranges.empty()) {
-        s.first_ip = pool.ranges.front().first.to_string();
-        s.last_ip = pool.ranges.back().last.to_string();
-        s.v4 = pool.ranges.front().first.family == IpFamily::v4;
-      }
-    }
-    for (const auto& [block_key, block] : world_.blocks.rows())
-      for (const auto& [ip, entry] : block.addresses) {
-        const auto found = status.find(entry.pool);
-        if (found == status.end() || entry.holders.empty()) continue;
-        std::string& used = found->second.used[ip.to_string()];
-        for (const Holder& holder : entry.holders) used += (used.empty() ? "" : ";") + holder.service.to_string();
-      }
-    for (auto& [name, s] : status) {
-      s.usage = static_cast<std::int64_t>(s.used.size());
-      s.occupied = s.ready && s.usage >= s.pool_size;
-    }
-    for (const auto& [name, pool] : world_.pools.rows()) upkeep_finalizer(pool, status[name].used.empty());
-    plan_.pool_status = std::move(status);
-  }
-
-  // A pool in use waits for its last address, and an edit of this pass counts as use.
-  void upkeep_finalizer(const Pool& pool, bool unused) {
-    const bool has = std::ranges::find(pool.finalizers, keys::pool_finalizer) != pool.finalizers.end();
-    std::vector<std::string> finalizers = pool.finalizers;
-    if (!pool.deleting && !has) {
-      finalizers.emplace_back(keys::pool_finalizer);
-    } else if (pool.deleting && has && unused) {
-      const bool being_taken = std::ranges::any_of(plan_.block_writes, [&](const BlockWrite& write) {
-        return std::ranges::any_of(write.block.addresses,
-                                   [&](const auto& item) { return item.second.pool == pool.name && !item.second.holders.empty(); });
-      });
-      if (being_taken) return;
-      std::erase(finalizers, std::string{keys::pool_finalizer});
-    } else {
-      return;
-    }
-    plan_.pool_writes.push_back({pool, std::move(finalizers)});
-  }
-
-  // Keeps the memory as small as what is under way.
-  void forget_what_is_over() {
-    std::erase_if(memory_.gone, [&](const auto& item) { return !records_.contains(item.first); });
-    std::set<GivingBack> under_way;
-    for (const auto& [name, held] : records_)
-      for (const Held& h : held)
-        if (h.holder->state == HolderState::freeing) under_way.insert({h.ip, h.holder->uid, h.holder->mark});
-    std::erase_if(memory_.cleared, [&](const GivingBack& step) { return !under_way.contains(step); });
-    std::erase_if(memory_.quarantined_since, [&](const auto& item) {
-      const AddressBlock* block = world_.blocks.find(block_name(item.first));
-      return block == nullptr || !block->addresses.contains(item.first);
-    });
-  }
-
-  void wake(Instant at) {
-    if (!plan_.wake_at || at < *plan_.wake_at) plan_.wake_at = at;
-  }
-
-  const World& world_;
-  AllocationMemory& memory_;
-  const AllocationOptions& options_;
-  const Instant now_;
-  BlockEditor blocks_;
-  AddressPlan plan_;
-  std::map<ObjectName, std::vector<Held>> records_;
-  std::multimap<IpAddress, const Service*> shown_;
-  std::set<const Service*> claiming_;  // asked for membership only, so that its order tells nothing
-  std::map<std::string, std::map<std::string, IpAddress, std::less<>>> used_;
-  std::map<std::pair<std::string, std::size_t>, std::optional<IpAddress>> cursors_;
-};
-
-}  // namespace
-
-std::string Pending::text() const {
-  std::string out;
-  for (const Refusal& refusal : refusals) out += (out.empty() ? "" : "; ") + refusal.text;
+// The Service's conditions with ours as it should be; nullopt: it says so already.
+std::optional<std::vector<Condition>> with_condition(const Service& service, Condition wanted, WallTime wall) {
+  const Condition* known = our_condition(service);
+  if (known != nullptr && known->says_as(wanted)) return std::nullopt;
+  wanted.last_transition = known != nullptr && known->status == wanted.status ? known->last_transition : to_rfc3339(wall);
+  wanted.observed_generation = service.generation;
+  std::vector<Condition> out = service.conditions;
+  std::erase_if(out, [](const Condition& one) { return one.type == keys::allocated_condition; });
+  out.push_back(std::move(wanted));
   return out;
 }
 
-AddressPlan plan_addresses(const World& world, AllocationMemory& memory, const AllocationOptions& options, Instant now) {
-  if (!world.services.synced() || !world.pools.synced() || !world.blocks.synced() || !world.namespaces.synced()) return {};
-  return Planner{world, memory, options, now}.run();
+void take_off_our_marks(const Service& service, ServicePatch& patch) {
+  if (service.has_pool_label) patch.labels[std::string{keys::pool}] = std::nullopt;
+  if (service.annotations.contains(keys::allocated)) patch.annotations[std::string{keys::allocated}] = std::nullopt;
+  std::vector<std::string> rest = service.finalizers;
+  if (std::erase(rest, std::string{keys::service_finalizer}) > 0) patch.finalizers = std::move(rest);
+  if (our_condition(service) == nullptr) return;
+  patch.conditions = service.conditions;
+  std::erase_if(*patch.conditions, [](const Condition& one) { return one.type == keys::allocated_condition; });
+}
+
+ServicePatch patch_of(const Service& service) { return {service.name, service.uid, service.version, {}, {}, {}, {}}; }
+
+template <class Map, class Key>
+void erase_from(Map& map, const Key& key, const ObjectName& name) {
+  const auto found = map.find(key);
+  if (found == map.end()) return;
+  found->second.erase(name);
+  if (found->second.empty()) map.erase(found);
+}
+
+Pool without_status(const Pool& pool) {
+  Pool out = pool;
+  out.status = {};
+  out.version = {};
+  out.finalizers.clear();
+  return out;
+}
+
+}  // namespace
+
+void AddressPlanner::plan(const World& world, const Moment& moment) {
+  world_ = &world;
+  moment_ = moment;
+  if (!collect()) return;
+  end_quarantines();
+  for (const ObjectName& name : names_) undo(name);
+  look_at_the_hungry();
+
+  // In the order in which they are served: first those that show or once had an address, so that nobody
+  // takes it from them, then the oldest.
+  struct InLine {
+    bool history;
+    const std::string* created;
+    const ObjectName* name;
+  };
+  static const std::string unknown;
+  std::vector<InLine> line;
+  for (const ObjectName& name : names_) {
+    const Service* service = world.services.find(name);
+    line.push_back({service != nullptr && has_history(*service), service == nullptr ? &unknown : &service->created, &name});
+  }
+  std::ranges::sort(line, [](const InLine& a, const InLine& b) {
+    if (a.history != b.history) return a.history;
+    return std::tie(*a.created, *a.name) < std::tie(*b.created, *b.name);
+  });
+  for (const InLine& one : line) decide(*one.name);
+
+  compose_blocks();
+  upkeep_pools();
+  for (const ObjectName& name : names_) changed_.push_back(name);
+  names_.clear();
+  touched_.clear();
+  retry_ = false;
+}
+
+// -- what changed -----------------------------------------------------------------------------------
+
+bool AddressPlanner::collect() {
+  const World& world = *world_;
+  if (!world.services.synced() || !world.pools.synced() || !world.blocks.synced() || !world.namespaces.synced()) return false;
+  std::set<std::string> pools;
+  std::vector<ObjectName> services;
+  std::set<std::string> blocks;
+  bool partly = world.services.changes().read(services_read_, [&](const ObjectName& name) { services.push_back(name); });
+  partly = world.blocks.changes().read(blocks_read_, [&](const std::string& name) { blocks.insert(name); }) && partly;
+  partly = world.pools.changes().read(pools_read_, [&](const std::string& name) { pools.insert(name); }) && partly;
+  bool spaces = false;
+  spaces = !world.namespaces.changes().read(namespaces_read_, [&](const std::string&) { spaces = true; }) || spaces;
+  for (const std::string& name : pools) {
+    const Pool* pool = world.pools.find(name);
+    const auto known = pools_.find(name);
+    if (pool == nullptr || known == pools_.end() || !(without_status(*pool) == known->second)) partly = false;
+    changed_pools_.insert(name);
+  }
+  retry_ = spaces;
+  if (!partly) {
+    start_over();
+    return true;
+  }
+  for (const std::string& name : pools) upkeep_.insert(name);
+  for (const std::string& name : blocks) take_in(name);
+  for (const ObjectName& name : services) take_in(name);
+  return true;
+}
+
+// A pool was edited, or so much happened that everything is to be looked at.
+void AddressPlanner::start_over() {
+  const World& world = *world_;
+  for (const auto& [name, decision] : decisions_) names_.insert(name);
+  index_ = {};
+  decisions_.clear();
+  hungry_.clear();
+  hungry_for_.clear();
+  hungry_to_share_.clear();
+  intents_.clear();
+  intended_.clear();
+  cursors_.clear();
+  expired_.clear();
+  quarantine_ends_.clear();
+  block_reads_.clear();
+  about_to_share_.clear();
+  block_writes_.clear();
+  pool_writes_.clear();
+  pools_.clear();
+  for (const auto& [name, pool] : world.pools.rows()) {
+    pools_.emplace(name, without_status(pool));
+    changed_pools_.insert(name);
+    upkeep_.insert(name);
+  }
+  for (const auto& [name, block] : world.blocks.rows()) take_in(name);
+  for (const auto& [name, service] : world.services.rows()) take_in(name);
+  index_.update_reservations(world.pools);
+  std::erase_if(quarantines_, [&](const auto& item) { return !is_same_quarantine(item.first, item.second); });
+  legacy_used_.clear();
+  for (const auto& [name, pool] : world.pools.rows())
+    for (const auto& [address, services] : pool.status.used)
+      if (const auto ip = IpAddress::parse(address); ip && !index_.is(*ip, AddressIndex::Use::recorded))
+        for (std::size_t begin = 0; begin <= services.size();) {
+          const std::size_t end = std::min(services.find(';', begin), services.size());
+          legacy_used_.emplace(services.substr(begin, end - begin), *ip);
+          begin = end + 1;
+        }
+}
+
+void AddressPlanner::take_in(const std::string& block_name) {
+  const AddressBlock* block = world_->blocks.find(block_name);
+  const auto range = block_range_of(block_name);
+  if (!range) return;  // the name is none of ours
+  for (const ObjectName& name : index_.holders_in(block_name)) names_.insert(name);
+  index_.update(block_name, block);
+  for (const ObjectName& name : index_.holders_in(block_name)) names_.insert(name);
+  for (auto at = intents_.lower_bound(range->first); at != intents_.end() && range->contains(at->first); ++at)
+    for (const Intent& intent : at->second) names_.insert(intent.service);
+  touched_.emplace(block_name, range->first);
+  if (block != nullptr) absent_.erase(block_name);
+  look_at_readers_of(block_name);
+  watch_quarantines(*range, block);
+  for (auto at = cleared_.lower_bound({range->first, {}}); at != cleared_.end() && range->contains(at->first.first);) {
+    const BlockEntry* entry = entry_at(at->first.first);
+    const bool under_way = entry != nullptr && std::ranges::any_of(entry->holders, [&](const Holder& holder) {
+                             return holder.uid == at->first.second && holder.mark == at->second;
+                           });
+    at = under_way ? std::next(at) : cleared_.erase(at);
+  }
+}
+
+void AddressPlanner::take_in(const ObjectName& name) {
+  names_.insert(name);
+  const Service* service = world_->services.find(name);
+  for (const IpAddress& ip : index_.shown_by(name)) look_at_intents_on(ip);
+  index_.update(name, service);
+  for (const IpAddress& ip : index_.shown_by(name)) look_at_intents_on(ip);
+  look_at_who_would_share(name);
+  // Who shares an address with it may have to leave, or may stay now.
+  for (const IpAddress& ip : index_.records_of(name)) {
+    const BlockEntry* entry = entry_at(ip);
+    if (entry == nullptr || entry->holders.size() < 2) continue;
+    for (const Holder& holder : entry->holders) names_.insert(holder.service);
+    look_at_intents_on(ip);
+  }
+}
+
+void AddressPlanner::look_at_intents_on(const IpAddress& ip) {
+  const auto found = intents_.find(ip);
+  if (found == intents_.end()) return;
+  for (const Intent& intent : found->second) names_.insert(intent.service);
+}
+
+// The holder may have changed its mind about sharing.
+void AddressPlanner::look_at_who_would_share(const ObjectName& holder) {
+  const auto look = [&](const auto& waiting, const auto& key) {
+    if (const auto found = waiting.find(key); found != waiting.end()) names_.insert(found->second.begin(), found->second.end());
+  };
+  for (const IpAddress& ip : index_.records_of(holder)) {
+    look(hungry_for_, ip);
+    if (const BlockEntry* entry = entry_at(ip); entry != nullptr && !entry->sharing_key.empty()) look(hungry_to_share_, entry->sharing_key);
+  }
+}
+
+void AddressPlanner::look_at_readers_of(const std::string& block) {
+  if (!block_reads_.contains(block)) return;
+  for (const auto& [name, decision] : decisions_)
+    if (std::ranges::find(decision.block_reads, block) != decision.block_reads.end()) names_.insert(name);
+}
+
+void AddressPlanner::undo(const ObjectName& name) {
+  const auto found = decisions_.find(name);
+  if (found == decisions_.end()) return;
+  const Decision decision = std::move(found->second);
+  decisions_.erase(found);
+  if (decision.hungry) {
+    hungry_.erase(name);
+    for (const IpAddress& ip : decision.wanted) erase_from(hungry_for_, ip, name);
+    erase_from(hungry_to_share_, decision.sharing_key, name);
+  }
+  for (const std::string& block : decision.block_reads)
+    if (const auto count = block_reads_.find(block); --count->second == 0) block_reads_.erase(count);
+  for (const IpAddress& ip : decision.intents) {
+    const auto on = intents_.find(ip);
+    if (on == intents_.end()) continue;
+    for (const Intent& intent : on->second)
+      if (intent.service == name && intent.takes()) {
+        const auto count = intended_.find({intent.tags.pool, name.space});
+        if (--count->second == 0) intended_.erase(count);
+        upkeep_.insert(intent.tags.pool);
+        if (const auto shared = about_to_share_.find(intent.tags.sharing_key); shared != about_to_share_.end()) {
+          shared->second.erase(ip);
+          if (shared->second.empty()) about_to_share_.erase(shared);
+        }
+      }
+    std::erase_if(on->second, [&](const Intent& intent) { return intent.service == name; });
+    if (std::ranges::none_of(on->second, &Intent::takes)) index_.unassign(ip);
+    if (on->second.empty()) intents_.erase(on);
+    touched_.emplace(block_name(ip), block_range(ip).first);
+  }
+}
+
+// An address that became free, or pools that are other than they were, may serve who waits.
+void AddressPlanner::look_at_the_hungry() {
+  for (const IpAddress& ip : index_.take_freed()) {
+    if (!index_.is_free(ip)) continue;
+    retry_ = true;
+    for (auto& [key, cursor] : cursors_) {
+      const Pool* pool = world_->pools.find(key.first);
+      if (pool != nullptr && key.second < pool->offered.size() && pool->offered[key.second].contains(ip)) cursor = std::min(cursor, ip);
+    }
+  }
+  if (!retry_) return;
+  const std::set<ObjectName> waiting = hungry_;
+  for (const ObjectName& name : waiting) {
+    undo(name);
+    names_.insert(name);
+  }
+}
+
+// -- quarantine -------------------------------------------------------------------------------------
+
+Duration AddressPlanner::quarantine_of(const BlockEntry& entry) const {
+  const Pool* pool = world_->pools.find(entry.pool);
+  return pool == nullptr ? options_.quarantine : pool->quarantine.value_or(options_.quarantine);
+}
+
+// Where the least recently used address goes first, the block remembers when each was freed.
+bool AddressPlanner::keeps_freed(const IpAddress& ip, const BlockEntry& entry) const {
+  const Pool* pool = world_->pools.find(entry.pool);
+  return pool != nullptr && !pool->deleting && pool->order == AllocationOrder::least_recently_used && pool->offers(ip);
+}
+
+bool AddressPlanner::quarantine_ended(const IpAddress& ip, const BlockEntry& entry) const {
+  const auto known = quarantines_.find(ip);
+  return known != quarantines_.end() && known->second.since + quarantine_of(entry) <= moment_.now;
+}
+
+// It may have been taken and freed again between two looks.
+bool AddressPlanner::is_same_quarantine(const IpAddress& ip, const Quarantine& known) const {
+  const BlockEntry* entry = entry_at(ip);
+  return entry != nullptr && entry->holders.empty() && entry->freed_at == known.freed_at;
+}
+
+void AddressPlanner::watch_quarantines(const IpRange& range, const AddressBlock* block) {
+  for (auto at = quarantines_.lower_bound(range.first); at != quarantines_.end() && range.contains(at->first);)
+    at = is_same_quarantine(at->first, at->second) ? std::next(at) : quarantines_.erase(at);
+  expired_.erase(expired_.lower_bound(range.first), expired_.upper_bound(range.last));
+  if (block == nullptr) return;
+  for (const auto& [ip, entry] : block->addresses) {
+    if (!entry.holders.empty()) continue;
+    const Instant since = quarantines_.try_emplace(ip, Quarantine{moment_.now, entry.freed_at}).first->second.since;
+    quarantine_ends_.emplace(since + quarantine_of(entry), ip);
+  }
+}
+
+void AddressPlanner::end_quarantines() {
+  while (!quarantine_ends_.empty() && quarantine_ends_.begin()->first <= moment_.now) {
+    const IpAddress ip = quarantine_ends_.begin()->second;
+    quarantine_ends_.erase(quarantine_ends_.begin());
+    const BlockEntry* entry = entry_at(ip);
+    if (entry == nullptr || !entry->holders.empty() || !quarantine_ended(ip, *entry)) continue;
+    retry_ = true;
+    if (keeps_freed(ip, *entry)) continue;
+    expired_.insert(ip);
+    touched_.emplace(block_name(ip), block_range(ip).first);
+    look_at_intents_on(ip);
+  }
+}
+
+std::optional<Instant> AddressPlanner::wake_at() const {
+  if (quarantine_ends_.empty()) return std::nullopt;
+  return quarantine_ends_.begin()->first;
+}
+
+// -- what is held -----------------------------------------------------------------------------------
+
+const BlockEntry* AddressPlanner::entry_at(const IpAddress& ip, const AddressBlock** in) const {
+  const AddressBlock* block = world_->blocks.find(block_name(ip));
+  if (in != nullptr) *in = block;
+  if (block == nullptr) return nullptr;
+  const auto found = block->addresses.find(ip);
+  return found == block->addresses.end() ? nullptr : &found->second;
+}
+
+std::vector<AddressPlanner::Held> AddressPlanner::records_of(const ObjectName& name) const {
+  std::vector<Held> out;
+  for (const IpAddress& ip : index_.records_of(name)) {
+    const AddressBlock* block = nullptr;
+    const BlockEntry* entry = entry_at(ip, &block);
+    if (entry == nullptr) continue;
+    for (const Holder& holder : entry->holders)
+      if (holder.service == name) out.push_back({ip, entry, &holder, block});
+  }
+  return out;
+}
+
+// The pool that the address is in now: the one that it was taken from, or if that has it no more, another.
+const Pool* AddressPlanner::home_of(const IpAddress& ip, const BlockEntry& entry) const {
+  const Pool* recorded = world_->pools.find(entry.pool);
+  if (recorded != nullptr && (recorded->contains(ip) || !recorded->invalid.empty())) return recorded;
+  const Pool* going = nullptr;
+  for (const auto& [name, pool] : world_->pools.rows()) {
+    if (!pool.contains(ip)) continue;
+    if (!pool.deleting) return &pool;
+    if (going == nullptr) going = &pool;
+  }
+  return going != nullptr ? going : recorded;
+}
+
+bool AddressPlanner::drained(const Held& held) const {
+  const Pool* pool = home_of(held.ip, *held.entry);
+  return pool != nullptr && pool->drain && pool->invalid.empty() && (pool->deleting || pool->disabled || !pool->offers(held.ip));
+}
+
+// Whether what is held is what the Service explicitly asks for. But for a drained pool, nothing else moves
+// an address.
+bool AddressPlanner::fits_wishes(const Held& held, const Claim& claim, const FamilyClaim& family) const {
+  if (held.ip.family != family.family) return false;
+  if (family.wanted && held.ip != *family.wanted) return false;
+  if (claim.pools.empty() || claim.names_pool(held.entry->pool)) return true;
+  return std::ranges::any_of(claim.pools, [&](const std::string& name) {
+    const Pool* pool = world_->pools.find(name);
+    return pool != nullptr && !pool->deleting && pool->contains(held.ip);
+  });
+}
+
+// Sharers whose conditions changed: whoever changed them leaves, else whoever came later. Empty: all is well.
+std::string AddressPlanner::sharing_conflict(const Held& held, const Service& service, const Claim& claim) const {
+  const auto& holders = held.entry->holders;
+  if (holders.size() < 2) return "";
+  const Pool* pool = home_of(held.ip, *held.entry);
+  const SharingConsent consent = pool != nullptr && pool->implicit_sharing ? SharingConsent::implicit : SharingConsent::by_key;
+  bool before = true;
+  for (const Holder& holder : holders) {
+    if (&holder == held.holder) {
+      before = false;
+      continue;
+    }
+    const Service* other = world_->services.find(holder.service);
+    if (holder.state != HolderState::held || other == nullptr || other->uid != holder.uid) continue;
+    const auto verdict = judge(*other);
+    const auto* theirs = std::get_if<Claim>(&verdict);
+    if (theirs == nullptr) continue;
+    const bool i_changed = claim.sharing_key != held.entry->sharing_key;
+    const bool they_changed = theirs->sharing_key != held.entry->sharing_key;
+    const bool i_leave = consent == SharingConsent::by_key && i_changed != they_changed ? i_changed : !before;
+    if (!i_leave) continue;
+    if (std::string why = sharing_obstacle({service, claim}, {*other, *theirs}, consent); !why.empty()) return why;
+  }
+  return "";
+}
+
+// -- decisions --------------------------------------------------------------------------------------
+
+void AddressPlanner::decide(const ObjectName& name) {
+  Decision decision;
+  const Service* service = world_->services.find(name);
+  std::variant<Claim, SkipReason> verdict = SkipReason::deleting;
+  if (service != nullptr) verdict = judge(*service);
+  const auto* claim = std::get_if<Claim>(&verdict);
+  std::vector<IpFamily> coming;  // families for which a record is about to go over to this Service
+  const std::vector<Held> records = records_of(name);
+  if (records.empty()) gone_.erase(name);
+  for (const Held& held : records) check_holder(decision, held, records, service, claim, coming);
+  if (claim != nullptr) {
+    settle(decision, *service, *claim, records, coming);
+  } else if (service != nullptr) {
+    const SkipReason reason = std::get<SkipReason>(verdict);
+    if (reason == SkipReason::unknown_opt_in_value) misaddressed(decision, *service);
+    if (std::ranges::none_of(records, [&](const Held& held) { return held.holder->uid == service->uid; }))
+      strip_leftovers(decision, *service, reason);
+  }
+  if (decision.is_waiting())
+    waiting_since_.try_emplace(name, moment_.now);
+  else if (!decision.write)
+    waiting_since_.erase(name);
+  if (decision.write)
+    if (const auto since = waiting_since_.find(name); since != waiting_since_.end()) decision.write->since = since->second;
+  if (decision.is_nothing()) return;
+  for (const std::string& block : decision.block_reads) ++block_reads_[block];
+  if (decision.hungry) {
+    hungry_.insert(name);
+    decision.sharing_key = claim->sharing_key;
+    if (!claim->sharing_key.empty()) hungry_to_share_[claim->sharing_key].insert(name);
+    for (const FamilyClaim& family : claim->families) {
+      if (!family.wanted) continue;
+      decision.wanted.push_back(*family.wanted);
+      hungry_for_[*family.wanted].insert(name);
+    }
+  }
+  decisions_.insert_or_assign(name, std::move(decision));
+}
+
+void AddressPlanner::check_holder(Decision& decision,
+                                  const Held& held,
+                                  const std::vector<Held>& records,
+                                  const Service* service,
+                                  const Claim* claim,
+                                  std::vector<IpFamily>& coming) {
+  if (held.holder->state == HolderState::freeing && is_cleared(held)) {
+    intend(decision, held, Intent::Kind::remove);
+    return;
+  }
+  if (service != nullptr && service->uid == held.holder->uid) {
+    if (held.holder->state == HolderState::freeing)
+      clear(decision, held, *service, records);
+    else if (claim == nullptr)
+      start_giving_back(decision, held, service);
+    return;
+  }
+  if (!known_gone(held)) {
+    decision.read_service = true;
+    return;
+  }
+  if (held.holder->state == HolderState::freeing) {
+    intend(decision, held, Intent::Kind::remove);
+    return;
+  }
+  // Made anew under the same name: the address goes over to it, if it still fits.
+  if (claim != nullptr && held.entry->holders.size() == 1 && claim->problem.empty() && !drained(held)) {
+    const auto family = std::ranges::find(claim->families, held.ip.family, &FamilyClaim::family);
+    const bool has_one = std::ranges::any_of(records, [&](const Held& other) {
+      return other.holder->uid == service->uid && other.holder->state == HolderState::held && other.ip.family == held.ip.family;
+    });
+    const bool has_one_coming = std::ranges::find(coming, held.ip.family) != coming.end();
+    if (family != claim->families.end() && !has_one && !has_one_coming && fits_wishes(held, *claim, *family)) {
+      hand_over(decision, held, *service, *claim);
+      coming.push_back(held.ip.family);
+      return;
+    }
+  }
+  start_giving_back(decision, held, service);
+}
+
+// B7. The cache may be older or newer than the record; a read that began after this version of the
+// block was heard can't be older than the record.
+bool AddressPlanner::known_gone(const Held& held) const {
+  const auto read = gone_.find(held.holder->service);
+  return read != gone_.end() && read->second.read_at > held.block->heard_at && read->second.found != held.holder->uid;
+}
+
+// B3. A Service that was heard before the record was may have asked for it meanwhile.
+void AddressPlanner::start_giving_back(Decision& decision, const Held& held, const Service* service) {
+  if (service != nullptr && service->uid == held.holder->uid && !is_younger(*service, held))
+    decision.read_service = true;
+  else
+    intend(decision, held, Intent::Kind::start_freeing);
+}
+
+bool AddressPlanner::is_younger(const Service& service, const Held& held) const {
+  const std::uint64_t since = index_.held_since(held.ip);
+  if (service.heard_at > since) return true;
+  const auto read = gone_.find(service.name);
+  return read != gone_.end() && read->second.read_at > since && read->second.found == service.uid;
+}
+
+bool AddressPlanner::is_cleared(const Held& held) const {
+  const auto cleared = cleared_.find({held.ip, held.holder->uid});
+  return cleared != cleared_.end() && cleared->second == held.holder->mark;
+}
+
+// B5. Takes this address off; our marks too, unless the Service keeps another record.
+void AddressPlanner::clear(Decision& decision, const Held& held, const Service& service, const std::vector<Held>& records) const {
+  if (decision.write) return;  // one at a time
+  ServicePatch patch = patch_of(service);
+  const bool keeps_another = std::ranges::any_of(
+      records, [&](const Held& other) { return other.holder->uid == service.uid && other.ip != held.ip; });
+  if (!keeps_another) take_off_our_marks(service, patch);
+  // A Service that is not LoadBalancer any more refuses any word about ingress; it has none.
+  if (service.type == ServiceType::load_balancer) {
+    std::vector<Ingress> rest = service.ingress;
+    std::erase_if(rest, [&](const Ingress& entry) { return IpAddress::parse(entry.ip) == held.ip; });
+    if (rest != service.ingress) patch.ingress = std::move(rest);
+  }
+  if (patch.changes_nothing()) patch.annotations[std::string{keys::fence}] = held.holder->mark;
+  decision.write = ServiceWrite{
+      .kind = ServiceWrite::Kind::clear, .patch = std::move(patch), .giving_back = {held.ip, held.holder->uid, held.holder->mark}};
+}
+
+// Label, finalizer, condition or address of ours on a Service that neither claims nor is recorded: left by
+// a crash, by OpenELB or by a restore. Without this its deletion would hang for ever.
+void AddressPlanner::strip_leftovers(Decision& decision, const Service& service, SkipReason reason) const {
+  ServicePatch patch = patch_of(service);
+  take_off_our_marks(service, patch);
+  if (!patch.finalizers && patch.labels.empty() && !patch.conditions) return;
+  const bool had_an_address = patch.finalizers || !patch.labels.empty();
+  if (had_an_address && service.type == ServiceType::load_balancer && reason != SkipReason::foreign_class) {
+    std::vector<Ingress> rest = service.ingress;
+    std::erase_if(rest, [](const Ingress& entry) { return !entry.ip.empty(); });
+    if (rest != service.ingress) patch.ingress = std::move(rest);
+  }
+  decision.write = ServiceWrite{.kind = ServiceWrite::Kind::strip, .patch = std::move(patch)};
+}
+
+void AddressPlanner::misaddressed(Decision& decision, const Service& service) const {
+  decision.misaddressed = true;
+  decision.pending = {service.name,
+                      service.uid,
+                      {{PendingReason::invalid_request,
+                        fmt::format("annotation {} has the value \"{}\": only \"{}\" asks for an address; the Service is left alone",
+                                    keys::opt_in, clipped(service.annotations.find(keys::opt_in)->second, 100), keys::opt_in_value)}}};
+}
+
+void AddressPlanner::settle(Decision& decision,
+                            const Service& service,
+                            const Claim& claim,
+                            const std::vector<Held>& records,
+                            const std::vector<IpFamily>& coming) {
+  std::vector<Held> mine;
+  for (const Held& held : records)
+    if (held.holder->uid == service.uid && held.holder->state == HolderState::held) mine.push_back(held);
+
+  std::vector<Held> keep;  // what it is to show: at most one for each family, in their order
+  std::vector<const FamilyClaim*> missing;
+  std::map<IpFamily, std::string> conflicts;
+  std::vector<Refusal> refusals;
+  for (const FamilyClaim& family : claim.families) {
+    const Held* best = nullptr;
+    int best_rank = 0;
+    std::string conflict;
+    for (const Held& held : mine) {
+      if (held.ip.family != family.family) continue;
+      std::string clash = sharing_conflict(held, service, claim);
+      const bool fine = fits_wishes(held, claim, family) && clash.empty() && !drained(held);
+      const int rank = (fine ? 4 : 2) + (shows(service, held.ip) ? 1 : 0);
+      if (rank <= best_rank) continue;
+      best = &held;
+      best_rank = rank;
+      conflict = fits_wishes(held, claim, family) ? std::move(clash) : "";
+    }
+    if (best != nullptr) keep.push_back(*best);
+    if (best_rank >= 4 || std::ranges::find(coming, family.family) != coming.end()) continue;
+    if (!claim.problem.empty()) continue;
+    missing.push_back(&family);
+    if (!conflict.empty()) conflicts.emplace(family.family, best->ip.to_string() + " is " + conflict);
+  }
+  if (!claim.problem.empty()) refusals.push_back({PendingReason::invalid_request, claim.problem});
+
+  bool outstanding = !coming.empty();
+  bool waits = false;  // for an address of its own that is on the way back
+  std::vector<Taking> takings;
+  for (const FamilyClaim* family : missing) {
+    const bool has_one = std::ranges::any_of(keep, [&](const Held& held) { return held.ip.family == family->family; });
+    const bool one_is_freeing = std::ranges::any_of(records, [&](const Held& held) {
+      return held.holder->uid == service.uid && held.holder->state == HolderState::freeing && held.ip.family == family->family;
+    });
+    if (!has_one && (one_is_freeing || decision.read_service)) {
+      waits = true;
+      continue;
+    }
+    if (auto taking = pick(service, claim, *family, takings, refusals))
+      takings.push_back(*taking);
+    else if (const auto conflict = conflicts.find(family->family); conflict != conflicts.end())
+      refusals.insert(refusals.begin(), {PendingReason::wanted_ip_in_use, conflict->second});
+  }
+  const bool shows_any = std::ranges::any_of(keep, [&](const Held& held) { return shows(service, held.ip); });
+  const bool all = takings.size() == missing.size();
+  if (claim.all_or_none && !all && !shows_any && !waits) {
+    // Together or not at all: what it has of one family goes back.
+    takings.clear();
+    for (const Held& held : keep) start_giving_back(decision, held, &service);
+    keep.clear();
+  }
+  for (const Taking& taking : takings) join(decision, service, claim, taking);
+  outstanding = outstanding || !takings.empty();
+  decision.taking = outstanding;
+  decision.hungry = !all;
+
+  if (waits) refusals.insert(refusals.begin(), {PendingReason::being_released, "its former address is still being released"});
+  if (!refusals.empty()) decision.pending = {service.name, service.uid, std::move(refusals), !keep.empty() || !takings.empty()};
+  for (const Held& held : keep) retag(decision, held, claim);
+
+  const bool complete = keep.size() == claim.families.size();
+  if (keep.empty()) {
+    if (decision.pending && !decision.pending->holds && !waits) tell_why_not(decision, service, records);
+  } else if (shows_any || (!outstanding && (complete || !claim.all_or_none))) {
+    publish(decision, service, claim, keep);
+    // The new ones are shown, so the old ones can go.
+    if (shows_only(service, keep))
+      for (const Held& held : mine)
+        if (std::ranges::none_of(keep, [&](const Held& kept) { return kept.ip == held.ip; })) start_giving_back(decision, held, &service);
+  }
+}
+
+bool AddressPlanner::has_history(const Service& service) const {
+  return !service.ingress.empty() || service.annotations.contains(keys::allocated) || legacy_used_.contains(service.name.to_string());
+}
+
+bool AddressPlanner::shows_only(const Service& service, const std::vector<Held>& held) {
+  std::size_t addresses = 0;
+  for (const Ingress& entry : service.ingress) addresses += entry.ip.empty() ? 0 : 1;
+  return addresses == held.size() && std::ranges::all_of(held, [&](const Held& one) { return shows(service, one.ip); });
+}
+
+void AddressPlanner::publish(Decision& decision, const Service& service, const Claim& claim, const std::vector<Held>& held) {
+  if (decision.write) return;
+  ServicePatch patch = patch_of(service);
+  std::string allocated;
+  std::string message;
+  std::vector<Ingress> ingress;
+  for (const Held& one : held) {
+    const std::string ip = one.ip.to_string();
+    allocated += (allocated.empty() ? "" : ",") + ip;
+    message += fmt::format("{}{} from {}", message.empty() ? "" : "; ", ip, one.entry->pool);
+    // VIP is the server's default; where it does not know the field, neither is kept.
+    ingress.push_back({ip, "", claim.ip_mode == "VIP" ? "" : claim.ip_mode});
+  }
+  if (decision.pending && decision.pending->refusals.front().reason != PendingReason::being_released)
+    message += "; " + decision.pending->text();
+
+  const std::string& pool = held.front().entry->pool;
+  if (!service.has_pool_label || service.pool_label != pool) patch.labels[std::string{keys::pool}] = pool;
+  const auto noted = service.annotations.find(keys::allocated);
+  if (noted == service.annotations.end() || noted->second != allocated) patch.annotations[std::string{keys::allocated}] = allocated;
+  if (std::ranges::find(service.finalizers, keys::service_finalizer) == service.finalizers.end()) {
+    patch.finalizers = service.finalizers;
+    patch.finalizers->emplace_back(keys::service_finalizer);
+  }
+  std::vector<IpAddress> newly;
+  for (const Held& one : held)
+    if (!shows(service, one.ip)) newly.push_back(one.ip);
+  std::vector<Ingress> shown = service.ingress;
+  std::vector<Ingress> others;  // host names are others'
+  std::erase_if(shown, [](const Ingress& entry) { return entry.ip.empty(); });
+  std::ranges::copy_if(service.ingress, std::back_inserter(others), [](const Ingress& entry) { return entry.ip.empty(); });
+  const bool same = std::ranges::equal(shown, ingress, [&](const Ingress& a, const Ingress& b) {
+    return IpAddress::parse(a.ip) == IpAddress::parse(b.ip) && (a.ip_mode.empty() || a.ip_mode == claim.ip_mode);
+  });
+  if (!same) {
+    ingress.insert(ingress.end(), others.begin(), others.end());
+    patch.ingress = std::move(ingress);
+  }
+  const bool marks_nothing = patch.changes_nothing();
+  patch.conditions = with_condition(
+      service, {std::string{keys::allocated_condition}, "True", "Allocated", clipped(message, condition_message_max)}, moment_.wall);
+  if (patch.changes_nothing()) return;
+  if (service.annotations.contains(keys::fence)) patch.annotations[std::string{keys::fence}] = std::nullopt;
+  if (!marks_nothing) {
+    // B4.
+    for (const Held& one : held)
+      if (one.block->read_at <= service.heard_at) decision.block_reads.push_back(one.block->name);
+    if (patch.ingress && !may_take_off(decision, service, *patch.ingress)) return;
+    if (!decision.block_reads.empty()) return;
+  }
+  decision.write = ServiceWrite{.kind = ServiceWrite::Kind::publish, .patch = std::move(patch), .newly = std::move(newly)};
+}
+
+// B4, for what is shown and would not be any more: another controller may have recorded it for this Service.
+bool AddressPlanner::may_take_off(Decision& decision, const Service& service, const std::vector<Ingress>& rest) const {
+  bool may = true;
+  for (const Ingress& shown : service.ingress) {
+    const auto ip = IpAddress::parse(shown.ip);
+    if (!ip || std::ranges::any_of(rest, [&](const Ingress& one) { return IpAddress::parse(one.ip) == ip; })) continue;
+    const std::string block = block_name(*ip);
+    if (is_known_since(block, service)) continue;
+    decision.block_reads.push_back(block);
+    may = false;
+  }
+  return may;
+}
+
+bool AddressPlanner::is_known_since(const std::string& block, const Service& service) const {
+  if (const AddressBlock* known = world_->blocks.find(block)) return known->read_at > service.heard_at;
+  const auto absent = absent_.find(block);
+  return absent != absent_.end() && absent->second > service.heard_at;
+}
+
+void AddressPlanner::tell_why_not(Decision& decision, const Service& service, const std::vector<Held>& records) const {
+  if (decision.write) return;
+  // What it shows but another has: a restore, or two that showed the same before either was recorded.
+  ServicePatch patch = patch_of(service);
+  std::vector<Ingress> rest = service.ingress;
+  std::erase_if(rest, [&](const Ingress& shown) {
+    const auto ip = IpAddress::parse(shown.ip);
+    if (!ip || std::ranges::any_of(records, [&](const Held& held) { return held.ip == *ip; })) return false;
+    const BlockEntry* entry = entry_at(*ip);
+    return entry != nullptr && !entry->holders.empty();
+  });
+  if (rest != service.ingress) {
+    if (!may_take_off(decision, service, rest)) return;
+    patch.ingress = std::move(rest);
+    decision.write = ServiceWrite{.kind = ServiceWrite::Kind::strip, .patch = std::move(patch)};
+    return;
+  }
+  patch.conditions = with_condition(service,
+                                    {std::string{keys::allocated_condition}, "False",
+                                     condition_reason(decision.pending->refusals.front().reason), decision.pending->text()},
+                                    moment_.wall);
+  if (!patch.changes_nothing()) decision.write = ServiceWrite{.kind = ServiceWrite::Kind::tell, .patch = std::move(patch)};
+}
+
+// -- intents ----------------------------------------------------------------------------------------
+
+void AddressPlanner::intend(Decision& decision, const IpAddress& ip, Intent intent) {
+  if (intent.takes()) {
+    index_.assign(ip);
+    ++intended_[{intent.tags.pool, intent.service.space}];
+    if (!intent.tags.sharing_key.empty()) about_to_share_[intent.tags.sharing_key].insert(ip);
+  }
+  intents_[ip].push_back(std::move(intent));
+  decision.intents.push_back(ip);
+  touched_.emplace(block_name(ip), block_range(ip).first);
+}
+
+void AddressPlanner::intend(Decision& decision, const Held& held, Intent::Kind kind) {
+  intend(decision, held.ip, {.kind = kind, .service = held.holder->service, .uid = held.holder->uid});
+}
+
+BlockEntry AddressPlanner::tags_of(const Pool& pool, const Claim& claim) {
+  BlockEntry out;
+  out.pool = pool.name;
+  out.protocol = pool.protocol;
+  out.interface = pool.interface;
+  out.sharing_key = claim.sharing_key;
+  return out;
+}
+
+void AddressPlanner::join(Decision& decision, const Service& service, const Claim& claim, const Taking& taking) {
+  intend(decision, taking.ip,
+         {.kind = Intent::Kind::join, .service = service.name, .uid = service.uid, .tags = tags_of(*taking.pool, claim)});
+}
+
+void AddressPlanner::hand_over(Decision& decision, const Held& held, const Service& service, const Claim& claim) {
+  const Pool* home = home_of(held.ip, *held.entry);
+  BlockEntry tags = home == nullptr ? *held.entry : tags_of(*home, claim);
+  intend(decision, held.ip,
+         {.kind = Intent::Kind::hand_over, .service = service.name, .uid = held.holder->uid, .next = service.uid, .tags = std::move(tags)});
+}
+
+// Edits of the pool reach the record of what it gave before; so does the Service's sharing key.
+void AddressPlanner::retag(Decision& decision, const Held& held, const Claim& claim) {
+  const auto& holders = held.entry->holders;
+  if (held.holder != &*std::ranges::find(holders, HolderState::held, &Holder::state)) return;  // the first one does it
+  const Pool* home = home_of(held.ip, *held.entry);
+  if (home == nullptr || !home->invalid.empty()) return;
+  BlockEntry tags = tags_of(*home, claim);
+  if (holders.size() > 1) tags.sharing_key = held.entry->sharing_key;
+  const BlockEntry& now = *held.entry;
+  if (std::tie(tags.pool, tags.protocol, tags.interface, tags.sharing_key) ==
+      std::tie(now.pool, now.protocol, now.interface, now.sharing_key))
+    return;
+  intend(decision, held.ip,
+         {.kind = Intent::Kind::retag, .service = held.holder->service, .uid = held.holder->uid, .tags = std::move(tags)});
+}
+
+// -- blocks -----------------------------------------------------------------------------------------
+
+void AddressPlanner::compose_blocks() {
+  for (const auto& [name, first] : touched_) {
+    const AddressBlock* known = world_->blocks.find(name);
+    AddressBlock draft;
+    if (known != nullptr) draft = *known;
+    draft.name = name;
+    const IpRange range = block_range(first);
+    for (auto at = expired_.lower_bound(range.first); at != expired_.end() && range.contains(*at); ++at) {
+      const auto entry = draft.addresses.find(*at);
+      if (entry != draft.addresses.end() && entry->second.holders.empty()) draft.addresses.erase(entry);
+    }
+    for (auto at = intents_.lower_bound(range.first); at != intents_.end() && range.contains(at->first); ++at)
+      apply(at->second, draft.addresses[at->first]);
+    std::erase_if(draft.addresses, [](const auto& item) { return item.second == BlockEntry{}; });
+    if (known == nullptr ? draft.addresses.empty() : draft.addresses == known->addresses && !draft.addresses.empty())
+      block_writes_.erase(name);
+    else
+      block_writes_.insert_or_assign(name, BlockWrite{std::move(draft)});
+  }
+}
+
+void AddressPlanner::apply(const std::vector<Intent>& intents, BlockEntry& entry) const {
+  const auto set_tags = [&](const BlockEntry& tags) {
+    entry.pool = tags.pool;
+    entry.protocol = tags.protocol;
+    entry.interface = tags.interface;
+    entry.sharing_key = tags.sharing_key;
+  };
+  for (const Intent& intent : intents) {
+    const auto holder = std::ranges::find_if(entry.holders,
+                                             [&](const Holder& one) { return one.service == intent.service && one.uid == intent.uid; });
+    if (intent.kind != Intent::Kind::join && holder == entry.holders.end()) continue;
+    switch (intent.kind) {
+      case Intent::Kind::join:
+        if (entry.holders.empty()) {
+          entry = {};
+          set_tags(intent.tags);
+        }
+        entry.holders.push_back({intent.service, intent.uid, HolderState::held, ""});
+        break;
+      case Intent::Kind::hand_over:
+        *holder = {intent.service, intent.next, HolderState::held, ""};
+        set_tags(intent.tags);
+        break;
+      case Intent::Kind::start_freeing:
+        holder->state = HolderState::freeing;
+        holder->mark = fmt::format("{}-{}", options_.mark_prefix, moment_.now.since_start.count());
+        break;
+      case Intent::Kind::remove:
+        entry.holders.erase(holder);
+        if (entry.holders.empty()) {
+          entry.reserved_for = intent.service.to_string();
+          entry.freed_at = to_rfc3339_micro(moment_.wall);
+        }
+        break;
+      case Intent::Kind::retag: set_tags(intent.tags); break;
+    }
+  }
+}
+
+// -- pools ------------------------------------------------------------------------------------------
+
+void AddressPlanner::upkeep_pools() {
+  for (const std::string& name : index_.take_changed_pools()) {
+    changed_pools_.insert(name);
+    upkeep_.insert(name);
+  }
+  for (const std::string& name : upkeep_) {
+    pool_writes_.erase(name);
+    const Pool* pool = world_->pools.find(name);
+    if (pool == nullptr) continue;
+    const bool has = std::ranges::find(pool->finalizers, keys::pool_finalizer) != pool->finalizers.end();
+    std::vector<std::string> finalizers = pool->finalizers;
+    if (!pool->deleting && !has)
+      finalizers.emplace_back(keys::pool_finalizer);
+    else if (pool->deleting && has && !is_in_use(name))  // it waits for its last address
+      std::erase(finalizers, std::string{keys::pool_finalizer});
+    else
+      continue;
+    pool_writes_.emplace(name, PoolWrite{*pool, std::move(finalizers)});
+  }
+  upkeep_.clear();
+}
+
+bool AddressPlanner::is_in_use(const std::string& pool) const {
+  if (!index_.use_of(pool).used.empty()) return true;
+  const auto about = intended_.lower_bound({pool, ""});
+  return about != intended_.end() && about->first.first == pool;
+}
+
+Pool::Status AddressPlanner::pool_status(const Pool& pool, const World& world, WallTime wall) const {
+  Pool::Status out;
+  out.pool_size = pool.size();
+  out.ready = pool.invalid.empty();
+  if (!pool.ranges.empty()) {
+    out.first_ip = pool.ranges.front().first.to_string();
+    out.last_ip = pool.ranges.back().last.to_string();
+    out.v4 = pool.ranges.front().first.family == IpFamily::v4;
+  }
+  out.used = index_.use_of(pool.name).used;
+  out.usage = static_cast<std::int64_t>(out.used.size());
+  out.occupied = out.ready && out.usage >= out.pool_size;
+  std::uint64_t taken = 0;
+  for (const IpRange& range : pool.offered) taken += index_.taken_in(range, pool.avoid_buggy_ips);
+  out.free = std::max<std::int64_t>(out.pool_size - static_cast<std::int64_t>(taken), 0);
+
+  const auto say = [&](std::string type, bool is, std::string reason, std::string message) {
+    Condition condition{std::move(type), is ? "True" : "False", std::move(reason), clipped(message, condition_message_max)};
+    const auto known = std::ranges::find(pool.status.conditions, condition.type, &Condition::type);
+    const bool as_before = known != pool.status.conditions.end() && known->status == condition.status;
+    condition.last_transition = as_before ? known->last_transition : to_rfc3339(wall);
+    const bool same = known != pool.status.conditions.end() && known->says_as(condition);
+    condition.observed_generation = same ? known->observed_generation : pool.generation;
+    out.conditions.push_back(std::move(condition));
+  };
+  if (!pool.invalid.empty())
+    say("Ready", false, "Invalid", pool.invalid);
+  else if (pool.deleting)
+    say("Ready", false, "Deleting", out.used.empty() ? "" : fmt::format("waits for {} addresses in use", out.used.size()));
+  else if (pool.disabled)
+    say("Ready", false, "Disabled", "spec.disable is true: no new addresses are given out");
+  else if (out.free == 0)
+    say("Ready", false, "Full", fmt::format("all {} addresses are taken", out.pool_size));
+  else
+    say("Ready", true, "Ready", "");
+
+  std::string overlapping;
+  for (const auto& [name, other] : world.pools.rows()) {
+    if (name == pool.name) continue;
+    const bool overlaps = std::ranges::any_of(pool.ranges, [&](const IpRange& mine) {
+      return std::ranges::any_of(other.ranges, [&](const IpRange& theirs) { return mine.overlaps(theirs); });
+    });
+    if (overlaps) overlapping += (overlapping.empty() ? "" : ", ") + name;
+  }
+  say("Overlapping", !overlapping.empty(), overlapping.empty() ? "NoOverlap" : "Overlap",
+      overlapping.empty()
+          ? ""
+          : "eip address overlap with " + overlapping + ": no address is given twice, but whose it is depends on the order");
+
+  std::size_t orphans = 0;
+  std::string some;
+  for (const auto& [address, services] : out.used) {
+    const auto ip = IpAddress::parse(address);
+    if (!ip || pool.offers(*ip)) continue;
+    if (++orphans <= 3) some += fmt::format("{}{} ({})", some.empty() ? "" : ", ", address, services);
+  }
+  if (!pool.invalid.empty()) orphans = 0;
+  say("Orphans", orphans > 0, orphans > 0 ? "InUseOutside" : "None",
+      orphans == 0 ? ""
+                   : fmt::format("{} addresses in use are not in the pool any more: {}; set spec.drain to true to move their Services",
+                                 orphans, some));
+  const bool cut = out.used.size() > used_entries_max;
+  if (cut) {
+    out.used.erase(std::next(out.used.begin(), used_entries_max), out.used.end());
+    say("UsedIsCut", true, "TooMany",
+        fmt::format("status.used shows {} of {} addresses: more does not go into one object; all are recorded "
+                    "in the AddressBlocks",
+                    used_entries_max, out.usage));
+  }
+  return out;
+}
+
+// -- asked by others --------------------------------------------------------------------------------
+
+void AddressPlanner::was_cleared(const ObjectName& name, const GivingBack& step) {
+  cleared_[{step.ip, step.uid}] = step.mark;
+  names_.insert(name);
+}
+
+void AddressPlanner::block_was_absent(const std::string& name, std::uint64_t read_at) {
+  constexpr std::size_t most = 4096;
+  if (absent_.size() >= most) absent_.clear();  // then it is read again
+  absent_[name] = read_at;
+  look_at_readers_of(name);
+}
+
+void AddressPlanner::service_was_read(const ObjectName& name, std::uint64_t read_at, Uid found) {
+  gone_[name] = {read_at, std::move(found)};
+  names_.insert(name);
+}
+
+const ServiceWrite* AddressPlanner::service_write(const ObjectName& name) const {
+  const auto found = decisions_.find(name);
+  return found == decisions_.end() || !found->second.write ? nullptr : &*found->second.write;
+}
+
+bool AddressPlanner::wants_read(const ObjectName& name) const {
+  const auto found = decisions_.find(name);
+  return found != decisions_.end() && found->second.read_service;
+}
+
+const Pending* AddressPlanner::pending(const ObjectName& name) const {
+  const auto found = decisions_.find(name);
+  return found == decisions_.end() || !found->second.pending ? nullptr : &*found->second.pending;
+}
+
+bool AddressPlanner::is_misaddressed(const ObjectName& name) const {
+  const auto found = decisions_.find(name);
+  return found != decisions_.end() && found->second.misaddressed;
+}
+
+std::vector<Pending> AddressPlanner::all_pending(bool misaddressed) const {
+  std::vector<Pending> out;
+  for (const auto& [name, decision] : decisions_)
+    if (decision.pending && decision.misaddressed == misaddressed) out.push_back(*decision.pending);
+  return out;
+}
+
+std::map<PendingReason, std::size_t> AddressPlanner::count_pending() const {
+  std::map<PendingReason, std::size_t> out;
+  for (const auto& [name, decision] : decisions_)
+    if (decision.pending && !decision.misaddressed && !decision.pending->holds) ++out[decision.pending->refusals.front().reason];
+  return out;
+}
+
+std::string Pending::text() const {
+  constexpr std::size_t most = 900;
+  std::string out;
+  for (std::size_t i = 0; i < refusals.size(); ++i) {
+    if (i > 0 && out.size() + refusals[i].text.size() > most) return out + fmt::format("; and {} more", refusals.size() - i);
+    out += (i == 0 ? "" : "; ") + clipped(refusals[i].text, most);
+  }
+  return out;
+}
+
+AddressPlan summary(const AddressPlanner& planner, const World& world, const Moment& moment) {
+  AddressPlan out;
+  for (const auto& [name, write] : planner.block_writes()) out.block_writes.push_back(write);
+  for (const auto& [name, count] : planner.block_reads()) out.block_reads.insert(name);
+  for (const auto& [name, write] : planner.pool_writes()) out.pool_writes.push_back(write);
+  planner.for_each_open([&](const ObjectName& name) {
+    if (planner.wants_read(name)) out.service_reads.insert(name);
+    if (const ServiceWrite* write = planner.service_write(name)) out.service_writes.push_back(*write);
+  });
+  out.pending = planner.all_pending(false);
+  out.misaddressed = planner.all_pending(true);
+  for (const auto& [name, pool] : world.pools.rows()) out.pool_status.emplace(name, planner.pool_status(pool, world, moment.wall));
+  out.allocated = planner.allocated();
+  out.wake_at = planner.wake_at();
+  return out;
+}
+
+AddressPlan plan_addresses(const World& world, const Moment& moment, AllocationOptions options) {
+  AddressPlanner planner{std::move(options)};
+  planner.plan(world, moment);
+  return summary(planner, world, moment);
 }
 
 }  // namespace berth

@@ -1,6 +1,7 @@
 #include "plan/choose_pool.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <tuple>
 
 #include <fmt/format.h>
@@ -10,107 +11,158 @@
 namespace berth {
 namespace {
 
-std::optional<Refusal> unusable(const Pool& pool, const Claim& claim) {
-  const auto say = [&](PendingReason reason, std::string text) { return Refusal{reason, std::move(text)}; };
-  if (pool.deleting) return say(PendingReason::pool_deleting, fmt::format("eip:{} is deleting", pool.name));
-  if (!pool.invalid.empty() || pool.ranges.empty())
-    return say(PendingReason::pool_invalid,
-               fmt::format("eip:{} can't be used: {}", pool.name, pool.invalid.empty() ? "spec.address is empty" : pool.invalid));
-  if (pool.disabled)
-    return say(PendingReason::pool_disabled,
-               fmt::format("eip:{} is disabled: set its spec.disable to false to allocate from it", pool.name));
-  const bool family_fits = std::ranges::any_of(
-      pool.ranges, [&](const IpRange& range) { return std::ranges::find(claim.families, range.first.family) != claim.families.end(); });
-  if (!family_fits)
-    return say(PendingReason::pool_family, fmt::format("service can't use different family eip: {} is {}, spec.ipFamilies has not",
-                                                       pool.name, to_string(pool.ranges.front().first.family)));
-  return std::nullopt;
-}
+class Chooser {
+ public:
+  Chooser(const Claim& claim, const FamilyClaim& family, const Service& service, const World& world, const PoolRules& rules)
+      : claim_(claim), family_(family), service_(service), world_(world), rules_(rules) {}
 
-bool contains(const Pool& pool, const IpAddress& ip) {
-  return std::ranges::any_of(pool.ranges, [&](const IpRange& range) { return range.contains(ip); });
-}
+  PoolChoice choose() {
+    if (!claim_.pools.empty())
+      named();
+    else if (family_.wanted)
+      containing();
+    else
+      automatic();
+    std::ranges::move(unbound_, std::back_inserter(choice_.refusals));
+    return std::move(choice_);
+  }
 
-bool bound_to(const Pool& pool, const std::string& space, const World& world) {
-  if (std::ranges::find(pool.namespaces, space) != pool.namespaces.end()) return true;
-  if (pool.namespace_selector.empty()) return false;
-  const Namespace* found = world.namespaces.find(space);
-  return found != nullptr && LabelSelector{pool.namespace_selector, {}}.matches(found->labels);
-}
+ private:
+  void named() {
+    std::vector<Refusal> outside;
+    for (const std::string& name : claim_.pools) {
+      const Pool* pool = world_.pools.find(name);
+      if (pool == nullptr) {
+        refuse(PendingReason::pool_missing,
+               fmt::format("eip:{} does not exist: create it or correct annotation {}", clipped(name, 253), keys::pool));
+      } else if (family_.wanted && pool->invalid.empty() && !pool->contains(*family_.wanted)) {
+        outside.push_back({PendingReason::wanted_ip_outside,
+                           fmt::format("the specified ip:{} is beyond the range of eip[{}:{}]: correct {}", family_.wanted->to_string(),
+                                       pool->name, clipped(pool->address, 100), claim_.wanted_by)});
+      } else if (bound_where_enforced(*pool)) {
+        offer(*pool);
+      }
+    }
+    std::ranges::move(outside, std::back_inserter(choice_.refusals));
+  }
 
-void offer(PoolChoice& choice, const Pool& pool, const Claim& claim) {
-  if (auto refusal = unusable(pool, claim))
-    choice.refusals.push_back(std::move(*refusal));
-  else
-    choice.pools.push_back(&pool);
-}
+  void containing() {
+    for (const auto& [name, pool] : world_.pools.rows())
+      if (pool.contains(*family_.wanted) && bound_where_enforced(pool)) offer(pool);
+    if (choice_.pools.empty() && choice_.refusals.empty() && unbound_.empty())
+      refuse(PendingReason::wanted_ip_no_pool,
+             fmt::format("no available eip was found containing the ip:[{}]: correct {}", family_.wanted->to_string(), claim_.wanted_by));
+  }
+
+  void automatic() {
+    std::vector<const Pool*> bound;
+    std::vector<const Pool*> defaults;
+    for (const auto& [name, pool] : world_.pools.rows()) {
+      const bool has_namespaces = binds_namespaces(pool);
+      const bool namespace_fits = !has_namespaces || binds(pool);
+      const bool selector_fits = !pool.service_selector || pool.service_selector->matches(service_.labels);
+      if ((has_namespaces || pool.service_selector) && namespace_fits && selector_fits)
+        bound.push_back(&pool);
+      else if (pool.is_default && selector_fits)
+        defaults.push_back(&pool);
+      else if (!namespace_fits)
+        unbound_.push_back({PendingReason::pool_not_bound, name + ": namespace not bound"});
+      else if (!selector_fits)
+        unbound_.push_back({PendingReason::pool_selector, name + ": its serviceSelector does not match"});
+      else
+        unbound_.push_back({PendingReason::pool_not_bound, name + ": neither bound to a namespace nor the default"});
+    }
+    for (std::vector<const Pool*>* group : {&bound, &defaults}) {
+      std::ranges::sort(*group, {}, [](const Pool* pool) { return std::tie(pool->priority, pool->name); });
+      for (const Pool* pool : *group) offer(*pool);
+      if (!choice_.pools.empty()) return;
+    }
+    choice_.refusals.insert(
+        choice_.refusals.begin(),
+        {PendingReason::no_pool, fmt::format("no available default eip found: name a pool by annotation {}, bind one to namespace {} (Eip "
+                                             "spec.namespaces) or make one the default (annotation {}: \"true\")",
+                                             keys::pool, service_.name.space, keys::default_pool)});
+  }
+
+  // Naming a pool gets around its namespaces, as in OpenELB, unless that is switched off.
+  bool bound_where_enforced(const Pool& pool) {
+    if (!(pool.enforce_namespaces || rules_.enforce_namespaces) || !binds_namespaces(pool) || binds(pool)) return true;
+    refuse(PendingReason::pool_not_bound,
+           fmt::format("{}: namespace not bound, and its namespaces are enforced (Eip spec.namespaces, namespaceSelector)", pool.name));
+    return false;
+  }
+
+  static bool binds_namespaces(const Pool& pool) { return !pool.namespaces.empty() || !pool.namespace_selector.empty(); }
+
+  bool binds(const Pool& pool) const {
+    if (std::ranges::find(pool.namespaces, service_.name.space) != pool.namespaces.end()) return true;
+    if (pool.namespace_selector.empty()) return false;
+    const Namespace* found = world_.namespaces.find(service_.name.space);
+    return found != nullptr && LabelSelector{pool.namespace_selector, {}}.matches(found->labels);
+  }
+
+  void offer(const Pool& pool) {
+    if (pool.deleting) return refuse(PendingReason::pool_deleting, fmt::format("eip:{} is deleting", pool.name));
+    if (!pool.invalid.empty()) return refuse(PendingReason::pool_invalid, fmt::format("eip:{} can't be used: {}", pool.name, pool.invalid));
+    if (pool.disabled)
+      return refuse(PendingReason::pool_disabled,
+                    fmt::format("eip:{} is disabled: set its spec.disable to false to allocate from it", pool.name));
+    if (std::ranges::none_of(pool.ranges, [&](const IpRange& range) { return range.first.family == family_.family; }))
+      return refuse(PendingReason::pool_family, fmt::format("{}: family (service can't use different family eip: it has no {} addresses)",
+                                                            pool.name, to_string(family_.family)));
+    choice_.pools.push_back(&pool);
+  }
+
+  void refuse(PendingReason reason, std::string text) { choice_.refusals.push_back({reason, std::move(text)}); }
+
+  const Claim& claim_;
+  const FamilyClaim& family_;
+  const Service& service_;
+  const World& world_;
+  const PoolRules& rules_;
+  PoolChoice choice_;
+  std::vector<Refusal> unbound_;
+};
 
 }  // namespace
 
 std::string_view to_string(PendingReason reason) {
   switch (reason) {
+    case PendingReason::invalid_request: return "invalid_request";
     case PendingReason::pool_missing: return "pool_missing";
     case PendingReason::pool_invalid: return "pool_invalid";
     case PendingReason::pool_disabled: return "pool_disabled";
     case PendingReason::pool_deleting: return "pool_deleting";
     case PendingReason::pool_full: return "pool_full";
     case PendingReason::pool_family: return "pool_family";
-    case PendingReason::wanted_ip_invalid: return "wanted_ip_invalid";
+    case PendingReason::pool_quota: return "pool_quota";
+    case PendingReason::pool_not_bound: return "pool_not_bound";
+    case PendingReason::pool_selector: return "pool_selector";
     case PendingReason::wanted_ip_outside: return "wanted_ip_outside";
     case PendingReason::wanted_ip_no_pool: return "wanted_ip_no_pool";
+    case PendingReason::wanted_ip_not_given: return "wanted_ip_not_given";
     case PendingReason::wanted_ip_in_use: return "wanted_ip_in_use";
+    case PendingReason::wanted_ip_reserved: return "wanted_ip_reserved";
     case PendingReason::no_pool: return "no_pool";
     case PendingReason::being_released: return "being_released";
   }
   return "unknown";
 }
 
-PoolChoice choose_pools(const Claim& claim, const ObjectName& service, const World& world) {
-  PoolChoice choice;
-  if (!claim.wanted_text.empty() && !claim.wanted_ip) {
-    choice.refusals.push_back(
-        {PendingReason::wanted_ip_invalid, fmt::format("the wanted address \"{}\" is not an IP address: correct annotation {} "
-                                                       "or spec.loadBalancerIP",
-                                                       clipped(claim.wanted_text, 100), keys::wanted_ip)});
-    return choice;
+std::string condition_reason(PendingReason reason) {
+  std::string out;
+  bool upper = true;
+  for (const char c : to_string(reason)) {
+    if (c == '_')
+      upper = true;
+    else
+      out += std::exchange(upper, false) ? static_cast<char>(c - 'a' + 'A') : c;
   }
-  if (!claim.pool.empty()) {
-    const Pool* pool = world.pools.find(claim.pool);
-    if (pool == nullptr) {
-      choice.refusals.push_back({PendingReason::pool_missing, fmt::format("eip:{} does not exist: create it or correct annotation {}",
-                                                                          clipped(claim.pool, 253), keys::pool)});
-      return choice;
-    }
-    if (claim.wanted_ip && pool->invalid.empty() && !contains(*pool, *claim.wanted_ip)) {
-      choice.refusals.push_back({PendingReason::wanted_ip_outside, fmt::format("the specified ip:{} is beyond the range of eip[{}:{}]",
-                                                                               claim.wanted_ip->to_string(), pool->name, pool->address)});
-      return choice;
-    }
-    offer(choice, *pool, claim);
-    return choice;
-  }
-  if (claim.wanted_ip) {
-    for (const auto& [name, pool] : world.pools.rows())
-      if (contains(pool, *claim.wanted_ip)) offer(choice, pool, claim);
-    if (choice.pools.empty() && choice.refusals.empty())
-      choice.refusals.push_back({PendingReason::wanted_ip_no_pool,
-                                 fmt::format("no available eip was found containing the ip:[{}]", claim.wanted_ip->to_string())});
-    return choice;
-  }
-  std::vector<const Pool*> bound;
-  for (const auto& [name, pool] : world.pools.rows())
-    if (bound_to(pool, service.space, world)) bound.push_back(&pool);
-  std::ranges::sort(bound, {}, [](const Pool* pool) { return std::tie(pool->priority, pool->name); });
-  for (const Pool* pool : bound) offer(choice, *pool, claim);
-  if (!choice.pools.empty()) return choice;
-  for (const auto& [name, pool] : world.pools.rows())
-    if (pool.is_default) offer(choice, pool, claim);
-  if (choice.pools.empty())
-    choice.refusals.push_back(
-        {PendingReason::no_pool, fmt::format("no available default eip found: name a pool by annotation {}, bind one to "
-                                             "namespace {} (Eip spec.namespaces) or make one the default (annotation {}: \"true\")",
-                                             keys::pool, service.space, keys::default_pool)});
-  return choice;
+  return out;
+}
+
+PoolChoice choose_pools(const Claim& claim, const FamilyClaim& family, const Service& service, const World& world, const PoolRules& rules) {
+  return Chooser{claim, family, service, world, rules}.choose();
 }
 
 }  // namespace berth

@@ -14,8 +14,6 @@ using namespace std::chrono_literals;
 
 constexpr std::string_view service_component = "OpenELBController";
 constexpr std::string_view pool_component = "EIPController";
-// Near etcd's limit of 1.5 MiB for one object, the view of a pool is cut short; allocation goes on.
-constexpr std::size_t used_entries_max = 25'000;
 
 ObjectReference reference(const ObjectName& name, const Uid& uid) { return {"v1", "Service", name.space, name.name, uid}; }
 ObjectReference reference(const Pool& pool) { return {"network.kubesphere.io/v1alpha2", "Eip", "", pool.name, pool.uid}; }
@@ -23,17 +21,22 @@ ObjectReference reference(const Pool& pool) { return {"network.kubesphere.io/v1a
 // OpenELB tells failures to choose a pool and failures to take from it apart.
 bool is_choice_failure(PendingReason reason) {
   switch (reason) {
+    case PendingReason::invalid_request:
     case PendingReason::no_pool:
     case PendingReason::wanted_ip_no_pool:
-    case PendingReason::wanted_ip_invalid:
     case PendingReason::pool_disabled:
-    case PendingReason::pool_deleting: return true;
+    case PendingReason::pool_deleting:
+    case PendingReason::pool_not_bound:
+    case PendingReason::pool_selector: return true;
     case PendingReason::pool_missing:
     case PendingReason::pool_invalid:
     case PendingReason::pool_full:
     case PendingReason::pool_family:
+    case PendingReason::pool_quota:
     case PendingReason::wanted_ip_outside:
+    case PendingReason::wanted_ip_not_given:
     case PendingReason::wanted_ip_in_use:
+    case PendingReason::wanted_ip_reserved:
     case PendingReason::being_released: return false;
   }
   return false;
@@ -57,25 +60,29 @@ Controller::Controller(asio::any_io_executor executor,
       options_(std::move(options)),
       bell_(executor),
       queue_short_(executor),
+      planner_(
+          {.quarantine = options_.quarantine, .mark_prefix = options_.identity, .classless = options_.classless, .pools = options_.pools}),
       idle_since_(timers.now()),
       tasks_(executor) {}
 
 asio::awaitable<void> Controller::run() {
-  const AllocationOptions allocation{.quarantine = options_.quarantine, .mark_prefix = options_.identity};
   for (;;) {
     const Instant begun = timers_.now();
     wake_at_.reset();
-    plan_ = plan_addresses(keeper_.world(), memory_, allocation, begun);
+    planner_.plan(keeper_.world(), {begun, timers_.wall_now()});
     ++counters_.plans;
-    if (plan_.wake_at) wake(*plan_.wake_at);
+    if (const auto at = planner_.wake_at()) wake(*at);
     start_block_work();
-    queue_.assign(std::make_move_iterator(plan_.service_writes.begin()), std::make_move_iterator(plan_.service_writes.end()));
-    plan_.service_writes.clear();
-    start_service_writes();
+    for (const ObjectName& name : planner_.take_changed()) {
+      enqueue(name);
+      tell(name);
+    }
+    enqueue_postponed();
+    start_service_work();
     if (busy()) idle_since_ = timers_.now();
     start_pool_work();
     start_bgp_upkeep();
-    tell();
+    tell_pools();
     forget_what_is_gone();
     const Duration took = timers_.now() - begun;
     counters_.last_plan_seconds = seconds(took);
@@ -132,21 +139,16 @@ void Controller::failed(const std::string& key, std::string_view doing, const Er
 
 void Controller::start_block_work() {
   std::size_t started = 0;
-  for (BlockWrite& write : plan_.block_writes) {
-    const std::string key = "block " + write.block.name;
+  for (const auto& [name, write] : planner_.block_writes()) {
     if (started >= options_.block_writes_in_flight) break;
+    const std::string key = "block " + name;
     if (!may_start(key)) continue;
     ++started;
-    start(key, write_block(key, std::move(write)));
+    start(key, write_block(key, write));
   }
-  plan_.block_writes.clear();
-  for (const std::string& name : plan_.block_reads) {
+  for (const auto& [name, readers] : planner_.block_reads()) {
     const std::string key = "block " + name;
     if (may_start(key)) start(key, read_block(key, name));
-  }
-  for (const ObjectName& name : plan_.service_reads) {
-    const std::string key = "service " + name.to_string();
-    if (may_start(key)) start(key, read_service(key, name));
   }
 }
 
@@ -193,6 +195,7 @@ asio::awaitable<Result<>> Controller::refresh_block(std::string name) {
     co_return Result<>{};
   }
   if (block.error().code == ErrorCode::not_found) {
+    planner_.block_was_absent(name, begun);
     keeper_.block_gone(name, begun);
     co_return Result<>{};
   }
@@ -201,42 +204,79 @@ asio::awaitable<Result<>> Controller::refresh_block(std::string name) {
 
 // -- services -------------------------------------------------------------------------------------
 
-void Controller::start_service_writes() {
-  while (!queue_.empty() && services_in_flight_ < options_.service_writes_in_flight) {
-    ServiceWrite write = std::move(queue_.front());
-    queue_.pop_front();
+void Controller::enqueue(const ObjectName& name) {
+  if (planner_.service_write(name) == nullptr && !planner_.wants_read(name)) return;
+  if (is_ready_.insert(name).second) ready_.push_back(name);
+}
+
+void Controller::enqueue_postponed() {
+  while (!postponed_.empty() && postponed_.begin()->first <= timers_.now()) {
+    enqueue(postponed_.begin()->second);
+    postponed_.erase(postponed_.begin());
+  }
+  if (!postponed_.empty()) wake(postponed_.begin()->first);
+}
+
+void Controller::start_service_work() {
+  while (!ready_.empty() && services_in_flight_ < options_.service_writes_in_flight) {
+    const ObjectName name = std::move(ready_.front());
+    ready_.pop_front();
+    is_ready_.erase(name);
+    const std::string key = "service " + name.to_string();
+    if (in_flight_.contains(key)) continue;  // its end looks again
+    if (!may_start(key)) {
+      postponed_.emplace(failures_.at(key).retry_at, name);
+      continue;
+    }
+    if (planner_.wants_read(name)) {
+      ++services_in_flight_;
+      start(key, read_service(key, name));
+      continue;
+    }
+    const ServiceWrite* write = planner_.service_write(name);
+    if (write == nullptr) continue;
     // The world moved since this was planned, often by our own write: the next plan knows better.
-    const Service* known = keeper_.world().services.find(write.patch.name);
-    if (known == nullptr || known->version != write.patch.version) continue;
-    const std::string key = "service " + write.patch.name.to_string();
-    if (!may_start(key)) continue;
+    const Service* known = keeper_.world().services.find(name);
+    if (known == nullptr || known->version != write->patch.version) continue;
     ++services_in_flight_;
-    start(key, write_service(key, std::move(write)));
+    start(key, write_service(key, *write));
   }
   if (!queue_is_long()) queue_short_.ring();
+}
+
+void Controller::service_work_ended(const std::string& key, const ObjectName& name) {
+  --services_in_flight_;
+  in_flight_.erase(key);
+  enqueue(name);
+  start_service_work();
+  bell_.ring();
 }
 
 asio::awaitable<void> Controller::write_service(std::string key, ServiceWrite write) {
   ++counters_.service_writes;
   const ObjectName name = write.patch.name;
   const Uid uid = write.patch.uid;
+  const auto tell_normal = [&](std::string reason, std::string text) {
+    events_.post({reference(name, uid), false, std::string{service_component}, std::move(reason), std::move(text)});
+  };
   Result<Service> written = co_await cluster_.patch_service(std::move(write.patch));
-  --services_in_flight_;
   if (written) {
     succeeded(key);
     switch (write.kind) {
       case ServiceWrite::Kind::publish:
-        if (!write.newly) break;
+        if (write.newly.empty()) break;
         ++counters_.assigned;
+        if (write.since != Instant{}) counters_.allocation_seconds += seconds(timers_.now() - write.since);
         told_services_.erase(name);
-        events_.post({reference(name, uid), false, std::string{service_component}, "AssignIP", "success to assign ip: " + write.ip});
+        for (const IpAddress& ip : write.newly) tell_normal("AssignIP", "success to assign ip: " + ip.to_string());
         break;
       case ServiceWrite::Kind::clear:
-        memory_.cleared.insert(write.giving_back);
+        planner_.was_cleared(name, write.giving_back);
         ++counters_.released;
-        events_.post({reference(name, uid), false, std::string{service_component}, "ReleaseIP", "success to release ip: " + write.ip});
+        tell_normal("ReleaseIP", "success to release ip: " + write.giving_back.ip.to_string());
         break;
-      case ServiceWrite::Kind::strip: break;
+      case ServiceWrite::Kind::strip:
+      case ServiceWrite::Kind::tell: break;
     }
     keeper_.heard(std::move(*written));
   } else {
@@ -247,9 +287,7 @@ asio::awaitable<void> Controller::write_service(std::string key, ServiceWrite wr
     const Result<> read = co_await refresh_service(name);
     if (read && (code == ErrorCode::conflict || code == ErrorCode::not_found)) succeeded(key);
   }
-  in_flight_.erase(key);
-  start_service_writes();
-  bell_.ring();
+  service_work_ended(key, name);
 }
 
 asio::awaitable<void> Controller::read_service(std::string key, ObjectName name) {
@@ -258,19 +296,19 @@ asio::awaitable<void> Controller::read_service(std::string key, ObjectName name)
     succeeded(key);
   else
     failed(key, "read the Service", read.error());
-  ended(key);
+  service_work_ended(key, name);
 }
 
 asio::awaitable<Result<>> Controller::refresh_service(ObjectName name) {
   const std::uint64_t begun = keeper_.begin();
   Result<Service> service = co_await cluster_.read_service(name);
   if (service) {
-    memory_.gone[name] = {begun, service->uid};
+    planner_.service_was_read(name, begun, service->uid);
     keeper_.heard(std::move(*service));
     co_return Result<>{};
   }
   if (service.error().code != ErrorCode::not_found) co_return fail(service.error());
-  memory_.gone[name] = {begun, {}};
+  planner_.service_was_read(name, begun, {});
   keeper_.gone(name, begun);
   co_return Result<>{};
 }
@@ -278,19 +316,21 @@ asio::awaitable<Result<>> Controller::refresh_service(ObjectName name) {
 // -- pools ----------------------------------------------------------------------------------------
 
 void Controller::start_pool_work() {
-  for (PoolWrite& write : plan_.pool_writes) {
-    const std::string key = "pool " + write.pool.name;
-    if (may_start(key)) start(key, write_pool(key, std::move(write)));
+  for (const auto& [name, write] : planner_.pool_writes()) {
+    const std::string key = "pool " + name;
+    if (may_start(key)) start(key, write_pool(key, write));
   }
-  plan_.pool_writes.clear();
+  pools_to_tell_.merge(planner_.take_changed_pools());
   // The view for people follows behind: when nothing waits to be published, or two seconds late.
   const Instant now = timers_.now();
-  for (auto& [name, status] : plan_.pool_status) {
-    const Pool* pool = keeper_.world().pools.find(name);
-    if (pool == nullptr || pool->deleting) continue;
-    if (status.used.size() > used_entries_max) status.used.erase(std::next(status.used.begin(), used_entries_max), status.used.end());
-    if (pool->status == status) continue;
-    const auto allowed = pool_status_allowed_.find(name);
+  for (auto next = pools_to_tell_.begin(); next != pools_to_tell_.end();) {
+    const auto at = next++;
+    const Pool* pool = keeper_.world().pools.find(*at);
+    if (pool == nullptr) {
+      pools_to_tell_.erase(at);
+      continue;
+    }
+    const auto allowed = pool_status_allowed_.find(*at);
     if (allowed != pool_status_allowed_.end() && allowed->second > now) {
       wake(allowed->second);
       continue;
@@ -299,8 +339,13 @@ void Controller::start_pool_work() {
       wake(now + 50ms);
       continue;
     }
-    const std::string key = "pool status " + name;
-    if (may_start(key)) start(key, write_pool_status(key, name, status));
+    Pool::Status status = planner_.pool_status(*pool, keeper_.world(), timers_.wall_now());
+    if (pool->status == status) {
+      pools_to_tell_.erase(at);
+      continue;
+    }
+    const std::string key = "pool status " + *at;
+    if (may_start(key)) start(key, write_pool_status(key, *at, std::move(status)));
   }
 }
 
@@ -396,18 +441,11 @@ asio::awaitable<void> Controller::drop_peer_status(std::string key, std::string 
 
 // -- telling people -------------------------------------------------------------------------------
 
-void Controller::tell() {
-  std::set<ObjectName> waiting;
-  for (const Pending& pending : plan_.pending) {
-    waiting.insert(pending.service);
-    tell_pending(pending, false);
-  }
-  for (const Pending& pending : plan_.misaddressed) {
-    waiting.insert(pending.service);
-    tell_pending(pending, true);
-  }
-  std::erase_if(told_services_, [&](const auto& item) { return !waiting.contains(item.first); });
-  tell_pools();
+void Controller::tell(const ObjectName& name) {
+  if (const Pending* pending = planner_.pending(name))
+    tell_pending(*pending, planner_.is_misaddressed(name));
+  else
+    told_services_.erase(name);
 }
 
 void Controller::tell_pending(const Pending& pending, bool misaddressed) {

@@ -30,6 +30,8 @@ struct ControllerOptions {
   std::size_t service_writes_in_flight = 32;
   std::size_t block_writes_in_flight = 16;
   Duration quarantine = std::chrono::seconds{1};
+  ClasslessServices classless = ClasslessServices::annotated;
+  PoolRules pools = {};
 };
 
 struct ControllerCounters {
@@ -42,6 +44,7 @@ struct ControllerCounters {
   std::uint64_t assigned = 0;
   std::uint64_t released = 0;
   double last_plan_seconds = 0;
+  double allocation_seconds = 0;  // in all, from the claim first seen to the address shown
 };
 
 class Controller {
@@ -60,17 +63,22 @@ class Controller {
   void look_again() { bell_.ring(); }
 
   // True while addresses are being taken or published: what is of less weight waits.
-  [[nodiscard]] bool busy() const { return !in_flight_.empty() || !queue_.empty(); }
-  [[nodiscard]] const AddressPlan& last_plan() const { return plan_; }
+  [[nodiscard]] bool busy() const { return !in_flight_.empty() || !ready_.empty(); }
+  [[nodiscard]] const AddressPlanner& planner() const { return planner_; }
+  [[nodiscard]] std::size_t in_flight() const { return in_flight_.size(); }
+  [[nodiscard]] std::size_t queued() const { return ready_.size() + postponed_.size(); }
   [[nodiscard]] const ControllerCounters& counters() const { return counters_; }
 
  private:
   void start_block_work();
-  void start_service_writes();
-  [[nodiscard]] bool queue_is_long() const { return queue_.size() > options_.service_writes_in_flight; }
+  void enqueue(const ObjectName& name);
+  void enqueue_postponed();
+  void start_service_work();
+  void service_work_ended(const std::string& key, const ObjectName& name);
+  [[nodiscard]] bool queue_is_long() const { return ready_.size() > options_.service_writes_in_flight; }
   void start_pool_work();
   void start_bgp_upkeep();
-  void tell();
+  void tell(const ObjectName& name);
   void tell_pending(const Pending& pending, bool misaddressed);
   void tell_pools();
   void forget_what_is_gone();
@@ -107,9 +115,10 @@ class Controller {
   Bell bell_;
   Bell queue_short_;
   Pace pace_{5};
-  AllocationMemory memory_;
-  AddressPlan plan_;
-  std::deque<ServiceWrite> queue_;  // of the newest plan, not started yet
+  AddressPlanner planner_;
+  std::deque<ObjectName> ready_;  // Services with something to write or to read, in the order to start it
+  std::set<ObjectName> is_ready_;
+  std::multimap<Instant, ObjectName> postponed_;  // after a failure, until then
   std::set<std::string> in_flight_;
   std::size_t services_in_flight_ = 0;
   struct Failure {
@@ -117,6 +126,7 @@ class Controller {
     Instant retry_at;
   };
   std::map<std::string, Failure> failures_;
+  std::set<std::string> pools_to_tell_;  // whose status may not be as it should
   std::map<std::string, Instant> pool_status_allowed_;
   Instant idle_since_;
   std::optional<Instant> wake_at_;

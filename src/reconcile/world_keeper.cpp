@@ -35,6 +35,8 @@ class WorldKeeper::Feed : public TableFeed<T> {
     keeper_.changed();
   }
   void upsert(T row) override {
+    // The echo of a write of ours says nothing new.
+    if (const T* known = table_.find(row.key()); known != nullptr && known->version == row.version) return;
     stamp(row, table_, keeper_.begin());
     if (table_.upsert(std::move(row))) keeper_.changed();
   }

@@ -115,11 +115,14 @@ Service ApiSubject::set_type(ObjectName name, ServiceType type) {
 
 void ApiSubject::delete_service(ObjectName name) { must(ask(client_.remove(path_of(name), ""))); }
 
-Pool ApiSubject::create_pool(std::string name, std::string address) {
+Pool ApiSubject::create_pool_of(std::string name, std::string spec) {
   return to_model(must(ask(client_.create<kube::api::Eip>(
-      group + "eips", fmt::format(R"({{"apiVersion":"network.kubesphere.io/v1alpha2","kind":"Eip","metadata":{{"name":"{}"}},)"
-                                  R"("spec":{{"address":"{}"}}}})",
-                                  name, address)))));
+      group + "eips",
+      fmt::format(R"({{"apiVersion":"network.kubesphere.io/v1alpha2","kind":"Eip","metadata":{{"name":"{}"}},"spec":{}}})", name, spec)))));
+}
+Pool ApiSubject::replace_pool_spec(std::string name, std::string spec) {
+  return to_model(must(ask(client_.patch<kube::api::Eip>(kube::PatchKind::json, group + "eips/" + name,
+                                                         fmt::format(R"([{{"op":"replace","path":"/spec","value":{}}}])", spec)))));
 }
 void ApiSubject::delete_pool(std::string name) { must(ask(client_.remove(group + "eips/" + name, ""))); }
 

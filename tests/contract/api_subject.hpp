@@ -37,7 +37,8 @@ class ApiSubject final : public Subject {
   Service annotate(ObjectName name, std::string key, std::string value) override;
   Service set_type(ObjectName name, ServiceType type) override;
   void delete_service(ObjectName name) override;
-  Pool create_pool(std::string name, std::string address) override;
+  Pool create_pool_of(std::string name, std::string spec) override;
+  Pool replace_pool_spec(std::string name, std::string spec) override;
   void delete_pool(std::string name) override;
   BgpConf create_conf(std::string name, std::vector<std::string> finalizers) override;
   void delete_conf(std::string name) override;

@@ -45,7 +45,8 @@ ServicePatch patch_of(const Service& service) {
           .labels = {},
           .annotations = {},
           .finalizers = {},
-          .ingress = {}};
+          .ingress = {},
+          .conditions = {}};
 }
 
 // ---- blocks: compare-and-swap
@@ -215,8 +216,13 @@ class ServiceContract : public ClusterContract {
     patch.annotations[allocated] = "192.0.2.1";
     patch.finalizers = service.finalizers;
     patch.finalizers->push_back(ours);
-    patch.ingress = std::vector<Ingress>{{"192.0.2.1", ""}};
+    patch.ingress = std::vector<Ingress>{{"192.0.2.1", "", "VIP"}};
+    patch.conditions = service.conditions;
+    patch.conditions->push_back(allocated_condition());
     return patch;
+  }
+  static Condition allocated_condition() {
+    return {std::string{keys::allocated_condition}, "True", "Allocated", "192.0.2.1 of lan", "2026-01-01T00:00:00Z", 0};
   }
 };
 
@@ -229,7 +235,7 @@ TEST_F(ServiceContract, AMissingOneIsNotFound) {
   EXPECT_FAILS(ask(cluster().patch_service(full_patch(none))), ErrorCode::not_found);
 }
 
-TEST_F(ServiceContract, OnePatchWritesLabelAnnotationFinalizerAndIngress) {
+TEST_F(ServiceContract, OnePatchWritesLabelAnnotationFinalizerIngressAndCondition) {
   const Service before = make(ServiceType::load_balancer, {"example.com/others"});
   const auto after = ask(cluster().patch_service(full_patch(before)));
   ASSERT_DONE(after);
@@ -239,7 +245,8 @@ TEST_F(ServiceContract, OnePatchWritesLabelAnnotationFinalizerAndIngress) {
   expected.pool_label = "lan";
   expected.annotations[allocated] = "192.0.2.1";
   expected.finalizers = {"example.com/others", ours};
-  expected.ingress = {{"192.0.2.1", ""}};
+  expected.ingress = {{"192.0.2.1", "", "VIP"}};
+  expected.conditions = {allocated_condition()};
   EXPECT_EQ(*after, expected);
   EXPECT_TRUE(before.version.older_than(after->version));
   EXPECT_EQ(read(before.name), *after);
@@ -257,6 +264,57 @@ TEST_F(ServiceContract, NullTakesLabelsAndAnnotationsOffAndLeavesOthers) {
   EXPECT_EQ(after->annotations, (Labels{{std::string{keys::opt_in}, "openelb"}}));
   EXPECT_EQ(after->finalizers, served.finalizers);
   EXPECT_EQ(after->ingress, served.ingress);
+  EXPECT_EQ(after->conditions, served.conditions);
+}
+
+TEST_F(ServiceContract, OtherLabelsAreKeptApartFromThePools) {
+  ServicePatch patch = full_patch(make());
+  patch.labels["example.com/tier"] = "front";
+  const auto labelled = ask(cluster().patch_service(patch));
+  ASSERT_DONE(labelled);
+  EXPECT_EQ(labelled->labels, (Labels{{"example.com/tier", "front"}}));
+  patch = patch_of(*labelled);
+  patch.labels["example.com/tier"] = std::nullopt;
+  const auto bare = ask(cluster().patch_service(patch));
+  ASSERT_DONE(bare);
+  EXPECT_TRUE(bare->labels.empty());
+  EXPECT_EQ(bare->pool_label, "lan");
+}
+
+TEST_F(ServiceContract, TheListOfConditionsIsTheWholeList) {
+  const Condition others{"example.com/Ready", "Unknown", "Waiting", "", "2026-01-01T00:00:01Z", 7};
+  ServicePatch patch = patch_of(make());
+  patch.conditions = std::vector<Condition>{others};
+  const Service before = ask(cluster().patch_service(patch)).value();
+  EXPECT_EQ(before.conditions, (std::vector<Condition>{others}));
+  const auto both = ask(cluster().patch_service(full_patch(before)));
+  ASSERT_DONE(both);
+  EXPECT_EQ(both->conditions, (std::vector<Condition>{others, allocated_condition()}));
+  // Another writer was faster: what we knew is old, and its condition is not lost.
+  EXPECT_FAILS(ask(cluster().patch_service(full_patch(before))), ErrorCode::conflict);
+  patch = patch_of(*both);
+  patch.conditions = std::vector<Condition>{others};
+  EXPECT_EQ(ask(cluster().patch_service(patch)).value().conditions, (std::vector<Condition>{others}));
+  patch = patch_of(read(before.name));
+  patch.conditions = std::vector<Condition>{};
+  const auto none = ask(cluster().patch_service(patch));
+  ASSERT_DONE(none);
+  EXPECT_TRUE(none->conditions.empty());
+  EXPECT_EQ(none->ingress, both->ingress);
+}
+
+TEST_F(ServiceContract, AnAddressIsOfModeVIPUnlessItSaysProxy) {
+  ServicePatch patch = patch_of(make());
+  patch.ingress = std::vector<Ingress>{{"192.0.2.1", "", ""}, {"192.0.2.2", "", "Proxy"}, {"", "lb.example.com", ""}};
+  const auto after = ask(cluster().patch_service(patch));
+  ASSERT_DONE(after);
+  EXPECT_EQ(after->ingress, (std::vector<Ingress>{{"192.0.2.1", "", "VIP"}, {"192.0.2.2", "", "Proxy"}, {"", "lb.example.com", ""}}));
+  for (const Ingress& wrong : {Ingress{"192.0.2.1", "", "Direct"}, Ingress{"", "lb.example.com", "VIP"}}) {
+    patch = patch_of(*after);
+    patch.ingress = std::vector<Ingress>{wrong};
+    EXPECT_FAILS(ask(cluster().patch_service(patch)), ErrorCode::invalid);
+  }
+  EXPECT_EQ(read(after->name), *after);
 }
 
 TEST_F(ServiceContract, AnOldVersionIsAConflictAndChangesNothing) {
@@ -310,7 +368,7 @@ TEST_F(ServiceContract, TheListOfFinalizersIsTheWholeList) {
 
 TEST_F(ServiceContract, EntriesOfBothKindsAreKeptInTheirOrder) {
   ServicePatch patch = patch_of(make());
-  patch.ingress = std::vector<Ingress>{{"", "lb.example.com"}, {"2001:db8::1", ""}, {"192.0.2.1", "node1"}};
+  patch.ingress = std::vector<Ingress>{{"", "lb.example.com"}, {"2001:db8::1", "", "VIP"}, {"192.0.2.1", "node1", "VIP"}};
   const auto after = ask(cluster().patch_service(patch));
   ASSERT_DONE(after);
   EXPECT_EQ(after->ingress, *patch.ingress);
@@ -340,15 +398,18 @@ TEST_F(ServiceContract, ThatIsNoLoadBalancerAnyMoreCanBeCleared) {
   const Service served = ask(cluster().patch_service(full_patch(make()))).value();
   const Service service = subject_->set_type(served.name, ServiceType::cluster_ip);
   EXPECT_TRUE(service.ingress.empty()) << "the API server does that";
+  EXPECT_EQ(service.conditions, served.conditions) << "this it does not";
   ServicePatch patch = patch_of(service);
   patch.labels[pool_label] = std::nullopt;
   patch.annotations[allocated] = std::nullopt;
   patch.finalizers = std::vector<std::string>{};
   patch.ingress = std::vector<Ingress>{};
+  patch.conditions = std::vector<Condition>{};
   const auto after = ask(cluster().patch_service(patch));
   ASSERT_DONE(after);
   EXPECT_FALSE(after->has_pool_label);
   EXPECT_TRUE(after->finalizers.empty());
+  EXPECT_TRUE(after->conditions.empty());
 }
 
 TEST_F(ServiceContract, ADeletedOneEndsWithItsLastFinalizer) {
@@ -402,7 +463,61 @@ Pool::Status full_status() {
           .first_ip = "192.0.2.1",
           .last_ip = "192.0.2.2",
           .ready = true,
-          .v4 = true};
+          .v4 = true,
+          .free = INT64_MAX,
+          .conditions = {{"Ready", "True", "Ready", "", "2026-01-01T00:00:00Z", 1},
+                         {"Overlapping", "True", "Overlaps", "with wan", "2026-01-01T00:00:01Z", 0}}};
+}
+
+TEST_F(PoolContract, EveryFieldOfTheSpecComesBack) {
+  const std::string name = unique("lan");
+  const Pool made = subject_->create_pool_of(
+      name,
+      R"({"address":"192.0.2.0/24, 2001:db8::/64","protocol":"layer2","interface":"eth0","disable":true,"priority":-3,"namespaces":["a"],
+          "namespaceSelector":{"team":"shop"},"exclude":["192.0.2.1","2001:db8::/127"],"avoidBuggyIPs":true,
+          "allocationOrder":"leastRecentlyUsed","quarantineSeconds":30,"enforceNamespaces":true,"implicitSharing":true,"drain":true,
+          "serviceSelector":{"matchLabels":{"app":"web"},"matchExpressions":[{"key":"tier","operator":"NotIn","values":["x"]}]},
+          "namespaceQuotas":{"shop":9223372036854775807,"*":0},"reservations":{"192.0.2.7":"shop/web","2001:db8::7":"a/b"}})");
+  Pool expected;
+  expected.name = name;
+  expected.uid = made.uid;
+  expected.version = made.version;
+  expected.generation = 1;
+  expected.address = "192.0.2.0/24, 2001:db8::/64";
+  expected.ranges = {{ip("192.0.2.0"), ip("192.0.2.255")}, {ip("2001:db8::"), ip("2001:db8::ffff:ffff:ffff:ffff")}};
+  expected.offered = {
+      {ip("192.0.2.0"), ip("192.0.2.0")}, {ip("192.0.2.2"), ip("192.0.2.255")}, {ip("2001:db8::2"), ip("2001:db8::ffff:ffff:ffff:ffff")}};
+  expected.avoid_buggy_ips = expected.disabled = expected.enforce_namespaces = expected.implicit_sharing = expected.drain = true;
+  expected.order = AllocationOrder::least_recently_used;
+  expected.quarantine = std::chrono::seconds{30};
+  expected.protocol = Protocol::layer2;
+  expected.interface = "eth0";
+  expected.priority = -3;
+  expected.namespaces = {"a"};
+  expected.namespace_selector = {{"team", "shop"}};
+  expected.service_selector = LabelSelector{.match_labels = {{"app", "web"}}, .match_expressions = {{"tier", "NotIn", {"x"}}}};
+  expected.namespace_quotas = {{"shop", INT64_MAX}, {"*", 0}};
+  expected.reservations = {{ip("192.0.2.7"), {"shop", "web"}}, {ip("2001:db8::7"), {"a", "b"}}};
+  EXPECT_EQ(made, expected);
+  EXPECT_EQ(subject_->read_pool(name), expected);
+}
+
+TEST_F(PoolContract, TheGenerationCountsChangesOfTheSpecOnly) {
+  Pool pool = subject_->create_pool(unique("lan"), "192.0.2.1");
+  EXPECT_EQ(pool.generation, 1);
+  pool = ask(cluster().patch_pool_finalizers(pool, {std::string{keys::pool_finalizer}})).value();
+  EXPECT_EQ(pool.generation, 1);
+  EXPECT_EQ(ask(cluster().patch_pool_status(pool.name, full_status())).value().generation, 1);
+  pool = subject_->replace_pool_spec(pool.name, R"({"address":"192.0.2.0/24"})");
+  EXPECT_EQ(pool.generation, 2) << "an address may grow";
+  EXPECT_EQ(pool.size(), 256);
+  EXPECT_EQ(pool.status, full_status());
+  pool = subject_->replace_pool_spec(pool.name, R"({"address":"192.0.2.0/28","exclude":["192.0.2.0"]})");
+  EXPECT_EQ(pool.generation, 3) << "and be cut down, as far as the schema is concerned";
+  EXPECT_EQ(pool.size(), 15);
+  EXPECT_EQ(subject_->replace_pool_spec(pool.name, R"({"address":"192.0.2.0/28","exclude":["192.0.2.0"]})"), pool);
+  subject_->delete_pool(pool.name);
+  EXPECT_EQ(subject_->read_pool(pool.name).value().generation, 4) << "deletion counts as one";
 }
 
 TEST_F(PoolContract, FinalizersAreWrittenAtUidAndVersion) {
@@ -436,10 +551,13 @@ TEST_F(PoolContract, TheStatusIsReplacedAsAWhole) {
   less.used.erase("192.0.2.1");
   less.usage = 1;
   less.occupied = false;
+  less.free = 1;
+  less.conditions.pop_back();
   const auto after = ask(cluster().patch_pool_status(pool.name, less));
   ASSERT_DONE(after);
   EXPECT_EQ(after->status, less);
   less.used.clear();
+  less.conditions.clear();
   less.usage = 0;
   ASSERT_DONE(ask(cluster().patch_pool_status(pool.name, less)));
   EXPECT_EQ(subject_->read_pool(pool.name).value().status, less);

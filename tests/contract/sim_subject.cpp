@@ -1,8 +1,11 @@
 // The contract's subject in the simulation.
 #include <boost/asio/io_context.hpp>
+#include <fmt/format.h>
 
 #include "../sim/cluster.hpp"
 #include "base/testing/sim_timers.hpp"
+#include "kube/decode.hpp"
+#include "kube/json_reader.hpp"
 #include "subject.hpp"
 
 namespace berth::contract {
@@ -51,11 +54,19 @@ class SimSubject final : public Subject {
     return store_.services().at(name);
   }
   void delete_service(ObjectName name) override { store_.remove_service(name); }
-  Pool create_pool(std::string name, std::string address) override {
-    Pool pool;
-    pool.name = name;
-    pool.address = address;
-    pool.ranges = {parse_ip_range(address).value()};
+  Pool create_pool_of(std::string name, std::string spec) override {
+    store_.put(with_spec(name, spec));
+    return store_.pools().at(name);
+  }
+  Pool replace_pool_spec(std::string name, std::string spec) override {
+    Pool pool = with_spec(name, spec);
+    const Pool& now = store_.pools().at(name);
+    pool.uid = now.uid;
+    pool.version = now.version;
+    pool.deleting = now.deleting;
+    pool.generation = now.generation;
+    pool.finalizers = now.finalizers;
+    pool.status = now.status;
     store_.put(std::move(pool));
     return store_.pools().at(name);
   }
@@ -85,6 +96,10 @@ class SimSubject final : public Subject {
   std::optional<BgpPeer> read_peer(std::string name) override { return found(store_.bgp_peers(), name); }
 
  private:
+  static Pool with_spec(const std::string& name, const std::string& spec) {
+    return kube::to_model(
+        kube::read_json<kube::api::Eip>(fmt::format(R"({{"metadata":{{"name":"{}"}},"spec":{}}})", name, spec)).value().value);
+  }
   template <class T>
   static std::optional<T> found(const std::map<std::string, T>& rows, const std::string& name) {
     const auto at = rows.find(name);

@@ -97,7 +97,12 @@ class Subject {
   virtual Service annotate(ObjectName name, std::string key, std::string value) = 0;
   virtual Service set_type(ObjectName name, ServiceType type) = 0;
   virtual void delete_service(ObjectName name) = 0;
-  virtual Pool create_pool(std::string name, std::string address) = 0;
+  Pool create_pool(std::string name, const std::string& address) {
+    return create_pool_of(std::move(name), R"({"address":")" + address + R"("})");
+  }
+  // With this spec, as JSON; and another for one that is there.
+  virtual Pool create_pool_of(std::string name, std::string spec) = 0;
+  virtual Pool replace_pool_spec(std::string name, std::string spec) = 0;
   virtual void delete_pool(std::string name) = 0;
   virtual BgpConf create_conf(std::string name, std::vector<std::string> finalizers) = 0;
   virtual void delete_conf(std::string name) = 0;

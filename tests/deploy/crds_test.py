@@ -29,7 +29,7 @@ from system import LabError, start_time, wait_until    # noqa: E402
 GROUP = "network.kubesphere.io"
 V1, V2 = f"{GROUP}/v1alpha1", f"{GROUP}/v1alpha2"
 PLURALS = {"Eip": "eips", "BgpConf": "bgpconfs", "BgpPeer": "bgppeers", "AddressBlock": "addressblocks"}
-LEASES = "coordination.k8s.io"
+LEASES, ADMISSION = "coordination.k8s.io", "admissionregistration.k8s.io"
 SERVED = [(kind, version) for version in (V1, V2) for kind in PLURALS if (kind, version) != ("AddressBlock", V1)]
 MANIFEST = TREE / "deploy" / "berth.yaml"
 SPACE = "openelb-system"
@@ -50,6 +50,7 @@ EVERYWHERE = {
     (GROUP, "bgppeers"): {"list", "watch", "patch"},
     (GROUP, "bgppeers/status"): {"patch"},
     (GROUP, "addressblocks"): {"get", "list", "watch", "create", "update", "delete"},
+    (ADMISSION, "validatingwebhookconfigurations", "openelb-admission"): {"get", "patch"},
 }
 IN_ITS_NAMESPACE = {
     ("", "pods"): {"get"},
@@ -59,26 +60,41 @@ IN_ITS_NAMESPACE = {
     ("apps", "statefulsets"): {"get"},
     (LEASES, "leases"): {"create"},
     (LEASES, "leases", "openelb-controller"): {"get", "update"},
+    ("", "secrets"): {"create"},
+    ("", "secrets", "openelb-admission"): {"get", "patch"},
 }
 # (verb, group, resource/subresource, namespace or None for all, name): as a person would ask.
 ALLOWED = [
     ("list", "", "services", None), ("patch", "", "services/status", "shop"), ("watch", GROUP, "eips", None),
     ("patch", GROUP, "eips/status", None), ("update", GROUP, "addressblocks", None), ("create", "", "events", "shop"),
     ("create", LEASES, "leases", SPACE), ("update", LEASES, "leases", SPACE, "openelb-controller"), ("get", "", "pods", SPACE),
-    ("get", "apps", "deployments", SPACE, "berth"),
+    ("get", "apps", "deployments", SPACE, "berth"), ("get", "", "secrets", SPACE, "openelb-admission"),
+    ("patch", ADMISSION, "validatingwebhookconfigurations", None, "openelb-admission"),
 ]
 FORBIDDEN = [
     ("update", "", "services", "shop"), ("patch", "", "services", "shop"), ("update", "", "services/status", "shop"),
     ("create", "", "services", "shop"), ("delete", "", "services", "shop"), ("get", "", "secrets", SPACE), ("list", "", "secrets", None),
     ("get", "", "configmaps", SPACE), ("get", "", "pods", "shop"), ("list", "", "pods", SPACE), ("create", "", "pods", SPACE),
     ("create", "", "pods/exec", SPACE), ("patch", "", "nodes", None), ("patch", "", "nodes/status", None),
-    ("delete", "", "events", "shop"), ("get", LEASES, "leases", SPACE, "another"), ("create", LEASES, "leases", "kube-system"),
+    ("delete", "", "events", "shop"), ("get", "", "secrets", SPACE, "memberlist"), ("list", "", "secrets", SPACE),
+    ("create", "", "secrets", "shop"), ("get", "", "secrets", "shop", "openelb-admission"),
+    ("delete", "", "secrets", SPACE, "openelb-admission"), ("update", ADMISSION, "validatingwebhookconfigurations", None, "another"),
+    ("patch", ADMISSION, "validatingwebhookconfigurations", None, "another"),
+    ("patch", ADMISSION, "mutatingwebhookconfigurations", None, "openelb-admission"),
+    ("get", LEASES, "leases", SPACE, "another"), ("create", LEASES, "leases", "kube-system"),
     ("create", GROUP, "eips", None), ("update", GROUP, "eips", None), ("delete", GROUP, "eips", None), ("delete", GROUP, "bgppeers", None),
     ("patch", "apps", "deployments", SPACE, "berth"), ("create", "rbac.authorization.k8s.io", "clusterrolebindings", None),
     ("update", "apiextensions.k8s.io", "customresourcedefinitions", None), ("create", "", "serviceaccounts/token", SPACE),
 ]
 # OpenELB's v1alpha1 has these where v1alpha2, the stored form, has others: they are accepted, and gone, there as here.
 NOT_KEPT = {".spec.port", ".spec.routerID", ".spec.config", ".spec.addPaths", ".spec.usingPortForward"}
+
+
+# Fields of an Eip that OpenELB's has not.
+OURS = {f".spec.{name}" for name in ("exclude", "avoidBuggyIPs", "allocationOrder", "quarantineSeconds", "serviceSelector", "drain",
+                                     "enforceNamespaces", "implicitSharing", "namespaceQuotas", "reservations")}
+OURS |= {".status.free", ".status.conditions"}
+STATUS_MAP = {"BgpConf": "nodesConfStatus", "BgpPeer": "nodesPeerStatus"}
 
 
 def an_object(kind, name, version=V2, **rest):
@@ -105,8 +121,17 @@ def block(addresses, name="v4-192.0.2.0-26"):
     return an_object("AddressBlock", name, spec={"addresses": addresses})
 
 
+# What OpenELB's API took, though no speaker could work with any of it.
+ODD_NAMES = peer("names", conf={"neighborAddress": "192.0.2.1", "peerAs": 1, "removePrivateAs": "none"},
+                 afiSafis=[{"config": {"family": {"afi": "IPv4", "safi": "SAFI_UNICAST"}}}],
+                 nodeSelector={"matchExpressions": [{"key": "example.com/zone", "operator": "Like"}]})
+ODD_VALUES = peer("values", conf={"neighborAddress": "router.example.com", "peerAs": 0}, transport={"remoteAddress": "router.example.com"},
+                  timers={"config": {"holdTime": "90s", "keepaliveInterval": "-1", "connectRetry": "65536",
+                                     "minimumAdvertisementInterval": "x"}},
+                  afiSafis=[{"config": {"family": {"afi": "AFI_IP", "safi": "unicast"}}}],
+                  nodeSelector={"matchExpressions": [{"key": "example.com/zone", "operator": "In"}]})
 # OpenELB's words.
-BAD_ADDRESS, MODIFIED = "invalid eip address format", "the address field is not allowed to be modified"
+BAD_ADDRESS = "invalid eip address format"
 NO_INTERFACE = "if protocol is layer2 or vip, interface should not be empty"
 # What can never have been valid, and words of the refusal: the field, and what it should be.
 REFUSED = [
@@ -123,7 +148,9 @@ REFUSED = [
     (eip("blanks", address="192.0.2.1 - 192.0.2.9"), ["spec.address", BAD_ADDRESS]),
     (eip("short-range", address="192.0.2.1-9"), ["spec.address", BAD_ADDRESS]),
     (eip("two-ranges", address="192.0.2.1-192.0.2.2-192.0.2.3"), ["spec.address", BAD_ADDRESS]),
-    (eip("list", address="192.0.2.1,192.0.2.2"), ["spec.address", BAD_ADDRESS]),
+    (eip("comma", address="192.0.2.1,"), ["spec.address", BAD_ADDRESS]),
+    (eip("families", address="192.0.2.1-2001:db8::1"), ["spec.address", BAD_ADDRESS]),
+    (eip("many", address=",".join(f"10.0.{n // 256}.{n % 256}" for n in range(257))), ["spec.address", "at most 256 ranges"]),
     (eip("zone", address="fe80::1%eth0"), ["spec.address", BAD_ADDRESS]),
     (eip("number", address=42), ["spec.address", "string"]),
     (eip("protocol", address="192.0.2.1", protocol="ospf"), ["spec.protocol", '"bgp"', '"layer2"', '"vip"']),
@@ -138,6 +165,8 @@ REFUSED = [
     (conf("asdot", **{"as": "1.10"}), ["spec.as", "integer"]),
     (conf("rack", asPerRack={"a": 4294967296}), ["spec.asPerRack.a", "4294967295"]),
     (conf("port", listenPort=65536), ["spec.listenPort", "less than or equal to 65535"]),
+    (conf("id", routerId="router-one"), ["spec.routerId", "write an IPv4 address"]),
+    (conf("addresses", listenAddresses=["0.0.0.0", "eth0"]), ["spec.listenAddresses[1]", "write an IP address"]),
     (conf("time", gracefulRestart={"restartTime": -1}), ["spec.gracefulRestart.restartTime", "0"]),
     (conf("old-none", V1, port=179, routerID="192.0.2.1"), ["spec.as", "Required"]),
     (conf("old-port", V1, **{"as": 65000, "port": 0, "routerID": "192.0.2.1"}), ["spec.port", "greater than or equal to 1"]),
@@ -149,6 +178,13 @@ REFUSED = [
     (peer("ttl", ebgpMultihop={"multihopTtl": 256}), ["spec.ebgpMultihop.multihopTtl", "255"]),
     (peer("families", afiSafis={"config": {}}), ["spec.afiSafis", "array"]),
     (peer("selector", nodeSelector={"matchExpressions": [{"key": "a"}]}), ["spec.nodeSelector.matchExpressions[0].operator", "Required"]),
+    (ODD_NAMES, ["spec.conf.removePrivateAs", '"REPLACE"', "spec.afiSafis[0].config.family.afi", '"AFI_IP6"',
+                 "spec.nodeSelector.matchExpressions[0].operator", '"DoesNotExist"']),
+    (ODD_VALUES, ["spec.conf.neighborAddress", "write an IP address", "spec.transport.remoteAddress",
+                  "spec.timers.config.holdTime", "whole seconds from 3 to 65535", "spec.timers.config.keepaliveInterval",
+                  "spec.timers.config.connectRetry", "spec.timers.config.minimumAdvertisementInterval",
+                  "spec.afiSafis[0].config.family.safi", "write SAFI_UNICAST",
+                  "spec.nodeSelector.matchExpressions[0]", "values are needed for In and NotIn"]),
     (peer("old", V1, config={"peerAs": 1}), ["spec.config.neighborAddress", "Required"]),
     (peer("old-address", V1, config={"peerAs": 1, "neighborAddress": "2001:db8::1"}), ["spec.config.neighborAddress"]),
     (block({}, name="some-block"), ["metadata.name"]),
@@ -168,6 +204,11 @@ def documents(text):
         value, at = decoder.raw_decode(text, at)
         found += value["items"] if value["kind"] == "List" else [value]
     return found
+
+
+def is_below(path, others):
+    """Whether a path is one of the others, or within one."""
+    return any(path == one or path.startswith((f"{one}.", f"{one}[")) for one in others)
 
 
 def lost(sent, got, path=""):
@@ -252,7 +293,7 @@ class DeployTest(unittest.TestCase):
         self.assertNotIn("Warning", self.first_apply)
         before = self.generations()
         again = self.kubectl("apply", "--validate=strict", "-f", MANIFEST).splitlines()
-        self.assertEqual(len(again), 12)
+        self.assertEqual(len(again), 14)
         # kubectl sends the selector of a PodDisruptionBudget each time; the object stays as it is all the same.
         self.assertEqual([line for line in again if not line.endswith(" unchanged")], ["poddisruptionbudget.policy/berth configured"])
         self.assertEqual(self.generations(), before)
@@ -306,8 +347,9 @@ class DeployTest(unittest.TestCase):
                 known = set(self.properties(self.schema(kind, version)))
                 tried = {re.sub(r"\[\d+\]", "[]", path) for one in sent if (one["apiVersion"], one["kind"]) == (version, kind)
                          for path in self.paths(one, self.schema(kind, version))}
-                ours = {".status", ".spec.interface"} if version == V1 else set()   # what OpenELB's v1alpha1 does not have
-                self.assertEqual(known - tried - ours, set(), f"{kind} {version}")
+                ours = {".status", ".spec.interface"} if version == V1 else OURS if kind == "Eip" else set()   # OpenELB's has not
+                untried = {path for path in known - tried if not is_below(path, ours | {".metadata.name"})}
+                self.assertEqual(untried, set(), f"{kind} {version}")
 
     def test_wrong_objects(self):
         """What can't be valid is refused, with the field and what it should be."""
@@ -325,12 +367,38 @@ class DeployTest(unittest.TestCase):
     def create(self, found):
         return self.kubectl("create", "-f", "-", input=json.dumps(found))
 
+    def test_our_fields(self):
+        """An Eip with every field that OpenELB's has not is taken, strictly, at its largest too, and nothing of it is lost."""
+        full = eip("ours", address="192.0.2.0/28 , 192.0.2.100-192.0.2.120,2001:db8::/64",
+                   exclude=["192.0.2.1-192.0.2.3", "2001:db8::/127", "192.0.2.9"], avoidBuggyIPs=True,
+                   allocationOrder="leastRecentlyUsed", quarantineSeconds=604800, enforceNamespaces=True, implicitSharing=True, drain=True,
+                   namespaceQuotas={"shop": 3, "*": 0}, reservations={"192.0.2.7": "shop/web"},
+                   serviceSelector={"matchLabels": {"app": "web"}, "matchExpressions": [{"key": "a", "operator": "In", "values": ["b"]},
+                                                                                       {"key": "c", "operator": "Exists"}]})
+        full["status"] = {"free": 2 ** 63 - 1, "conditions": [{"type": "Ready", "status": "True", "observedGeneration": 1, "message": "",
+                                                               "lastTransitionTime": "2026-03-01T10:00:00Z", "reason": "Ready"}]}
+        known, tried = set(self.properties(self.schema("Eip", V2))), self.paths(full, self.schema("Eip", V2))
+        self.assertEqual({path for path in known - tried if is_below(path, OURS)}, set())
+        long = "2001:db8:ffff:ffff:ffff:ffff:ffff:"
+        largest = eip("n" * 63, address=" , ".join(f"{long}{n:02x}00-{long}{n:02x}0f" for n in range(256)),
+                      exclude=[f"{long}{n:02x}00-{long}{n:02x}0e" for n in range(256)],
+                      namespaceQuotas={f"{n:063d}": 2 ** 63 - 1 for n in range(1024)},
+                      reservations={f"{long}{n // 4:02x}0{n % 4}": f"{n:063d}/{n:063d}" for n in range(1024)})
+        for one in (full, largest):
+            self.kubectl("create", "--validate=strict", "-f", "-", input=json.dumps(one))
+            if "status" in one:
+                self.patch_status("Eip", one["metadata"]["name"], {"status": one["status"]})
+            self.assertEqual(lost(one, self.get("Eip", one["metadata"]["name"])), [])
+
     def test_eip_edits(self):
-        """An Eip's address stays, in OpenELB's words; all else may change."""
+        """All of an Eip may change, its address too: what that does to addresses in use is told by who knows them."""
         self.apply(eip("pool", address="192.0.2.0/24"))
         self.assertEqual(self.get("Eip", "pool")["spec"]["protocol"], "bgp")
-        self.refused(["spec.address", MODIFIED], self.patch, "Eip", "pool", {"spec": {"address": "192.0.2.0/25"}})
-        self.refused(["spec.address", MODIFIED], self.apply, eip("pool", V1, address="192.0.2.0/25"))
+        self.patch("Eip", "pool", {"spec": {"address": "192.0.2.0/24,198.51.100.0/24"}})
+        self.apply(eip("pool", V1, address="192.0.2.0/25"))
+        self.assertEqual(self.get("Eip", "pool")["spec"]["address"], "192.0.2.0/25")
+        self.refused([BAD_ADDRESS], self.patch, "Eip", "pool", {"spec": {"address": "192.0.2.0/25;192.0.3.0/25"}})
+        self.patch("Eip", "pool", {"spec": {"address": "192.0.2.0/24"}})
         self.refused([NO_INTERFACE], self.patch, "Eip", "pool", {"spec": {"protocol": "layer2"}})
         more = {"disable": True, "priority": 3, "namespaces": ["a"]}
         self.patch("Eip", "pool", {"spec": {"protocol": "layer2", "interface": "eth0", **more}})
@@ -361,7 +429,8 @@ class DeployTest(unittest.TestCase):
     def test_taking_over(self):
         """Applied over OpenELB's kinds, all objects stay, and of those that are refused by now, status and finalizers can be written."""
         odd = [eip("no-interface", address="192.0.2.1", protocol="layer2"), eip("mask", address="192.0.2.0/255.255.255.0"),
-               conf("too-large", **{"as": 2 ** 40, "listenPort": 70000})]
+               eip("a-name-that-is-too-long-for-the-value-of-a-label-on-any-of-its-services", address="192.0.2.9"),
+               conf("too-large", **{"as": 2 ** 40, "listenPort": 70000, "routerId": "me"}), ODD_NAMES, ODD_VALUES]
         self.addCleanup(self.take_over)
         self.kubectl("apply", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": self.openelb_crds()}))
         wait_until(lambda: "created" in self.try_create(odd[0]), 20, "OpenELB's schemas in use")
@@ -376,7 +445,7 @@ class DeployTest(unittest.TestCase):
         self.assertEqual(after, before)
         for one in odd:
             kind, name = one["kind"], one["metadata"]["name"]
-            self.patch_status(kind, name, {"status": {"usage": 3} if kind == "Eip" else {"nodesConfStatus": {"node": {"as": 65000}}}})
+            self.patch_status(kind, name, {"status": {"usage": 3} if kind == "Eip" else {STATUS_MAP[kind]: {"node": {}}}})
             self.assertEqual(lost(one["spec"], self.get(kind, name)["spec"]), [])
             self.patch(kind, name, {"metadata": {"finalizers": None}})
 
@@ -389,15 +458,16 @@ class DeployTest(unittest.TestCase):
 
     def openelb_crds(self):
         """As OpenELB has them: the same fields, without rules, defaults and descriptions; no status subresource in v1alpha1."""
-        ours = {"description", "minimum", "maximum", "maxLength", "default", "x-kubernetes-validations",
+        ours = {"description", "minimum", "maximum", "maxLength", "maxItems", "default", "x-kubernetes-validations",
                 "x-kubernetes-preserve-unknown-fields"}
 
-        def bare(schema):
-            kept = {key: value for key, value in schema.items() if key not in ours}
+        def bare(schema, path=""):
+            kept = {key: value for key, value in schema.items() if key not in ours and (key != "enum" or path == ".spec.protocol")}
             if "properties" in kept:
-                kept["properties"] = {name: bare(inner) for name, inner in kept["properties"].items()}
+                kept["properties"] = {name: bare(inner, f"{path}.{name}") for name, inner in kept["properties"].items()
+                                      if f"{path}.{name}" not in OURS | {".metadata.name"}}
             for key in {"items", "additionalProperties"} & kept.keys():
-                kept[key] = bare(kept[key])
+                kept[key] = bare(kept[key], f"{path}.*")
                 kept.pop("x-kubernetes-map-type", None)
             return kept
 

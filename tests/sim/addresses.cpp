@@ -80,7 +80,7 @@ class Process {
   void start(const SimStore& store, SimRng& rng, bool stale_list) {
     ++incarnation_;
     keeper_ = std::make_unique<WorldKeeper>();
-    memory_ = {};
+    planner_.emplace(AllocationOptions{.quarantine = quarantine_, .mark_prefix = fmt::format("p{}.{}", index_, incarnation_)});
     cleared_ever_.clear();
     in_flight_.clear();
     list(store.service_log(), keeper_->services(), services_read_, rng, stale_list);
@@ -111,8 +111,10 @@ class Process {
 
   AddressPlan plan(Instant now) {
     if (mutant_ == Mutant::b5_clear_of_an_earlier_mark) recall_clearings();
-    const AllocationOptions options{.quarantine = quarantine_, .mark_prefix = fmt::format("p{}.{}", index_, incarnation_)};
-    return plan_addresses(keeper_->world(), memory_, options, now);
+    const Moment moment{now, WallTime{std::chrono::duration_cast<std::chrono::microseconds>(now.since_start)}};
+    planner_->plan(keeper_->world(), moment);
+    planner_->take_changed();
+    return summary(*planner_, keeper_->world(), moment);
   }
 
   // Plans, and starts at most `most` of what may be done now.
@@ -187,12 +189,12 @@ class Process {
     if (mutant_ == Mutant::b7_trust_cached_absence)
       if (const auto* read = std::get_if<ServiceRead>(&request)) {
         const Service* known = keeper_->world().services.find(read->name);
-        memory_.gone[read->name] = {begun, known != nullptr ? known->uid : Uid{}};
+        planner_->service_was_read(read->name, begun, known != nullptr ? known->uid : Uid{});
         return;
       }
     if (auto* write = std::get_if<ServiceWrite>(&request); write != nullptr && write->kind == ServiceWrite::Kind::clear) {
       if (mutant_ == Mutant::b5_remove_without_clear) {
-        memory_.cleared.insert(write->giving_back);
+        planner_->was_cleared(write->patch.name, write->giving_back);
         return;
       }
       if (mutant_ == Mutant::b5_clear_without_fence) write->patch.annotations.erase(std::string{keys::fence});
@@ -216,12 +218,16 @@ class Process {
     if (block)
       keeper_->heard(AddressBlock{*block}, op.begun);
     else
-      keeper_->block_gone(read.name, op.begun);
+      no_block(read.name, op.begun);
+  }
+  void no_block(const std::string& name, std::uint64_t begun) {
+    planner_->block_was_absent(name, begun);
+    keeper_->block_gone(name, begun);
   }
   void handle(const Op& op, const ServiceRead& read, bool timed_out, std::deque<Op>&) {
     if (timed_out) return;
     const auto& service = std::get<Result<Service>>(op.answer);
-    memory_.gone[read.name] = {op.begun, service ? service->uid : Uid{}};
+    planner_->service_was_read(read.name, op.begun, service ? service->uid : Uid{});
     if (service)
       keeper_->heard(Service{*service});
     else
@@ -231,7 +237,7 @@ class Process {
     if (!timed_out) {
       if (const auto& written = std::get<Result<Service>>(op.answer); written) {
         if (write.kind == ServiceWrite::Kind::clear) {
-          memory_.cleared.insert(write.giving_back);
+          planner_->was_cleared(write.patch.name, write.giving_back);
           cleared_ever_.emplace(write.giving_back.ip, write.giving_back.uid);
         }
         return keeper_->heard(Service{*written});
@@ -267,7 +273,7 @@ class Process {
       for (const auto& [address, entry] : block.addresses)
         for (const Holder& holder : entry.holders)
           if (holder.state == HolderState::freeing && cleared_ever_.contains({address, holder.uid}))
-            memory_.cleared.insert({address, holder.uid, holder.mark});
+            planner_->was_cleared(holder.service, {address, holder.uid, holder.mark});
   }
 
   const std::size_t index_;
@@ -275,7 +281,7 @@ class Process {
   const Duration quarantine_;
   std::uint64_t incarnation_ = 0;
   std::unique_ptr<WorldKeeper> keeper_;
-  AllocationMemory memory_;
+  std::optional<AddressPlanner> planner_;
   std::set<std::pair<IpAddress, Uid>> cleared_ever_;
   std::set<std::string> in_flight_;
   std::size_t services_read_ = 0;
@@ -483,8 +489,12 @@ class Run {
       else
         service.load_balancer_class = std::string{keys::load_balancer_class};
     } else if (what < 10) {
+      if (rng_.chance(0.25)) {  // by force; made anew under its name, it may have its address again
+        service.finalizers.clear();
+        store_.put(service);
+      }
       say("delete " + show(service));
-      store_.remove_service(service.name);
+      if (store_.services().contains(service.name)) store_.remove_service(service.name);
       return;
     } else if (what < 11) {
       service.type = service.type == ServiceType::load_balancer ? ServiceType::cluster_ip : ServiceType::load_balancer;
@@ -581,18 +591,30 @@ class Run {
     for (const auto& [name, block] : store_.blocks()) say("  " + show(block));
   }
 
+  static bool has_work(const AddressPlan& plan) {
+    return !plan.block_writes.empty() || !plan.block_reads.empty() || !plan.service_reads.empty() || !plan.service_writes.empty() ||
+           !plan.pool_writes.empty() || plan.wake_at;
+  }
+
   bool is_quiet() {
     for (Process& process : processes_) {
       const AddressPlan plan = process.plan(now_);
-      if (!plan.block_writes.empty() || !plan.block_reads.empty() || !plan.service_reads.empty() || !plan.service_writes.empty() ||
-          !plan.pool_writes.empty() || plan.wake_at)
-        return false;
+      if (has_work(plan)) return false;
       pending_ = plan.pending;
     }
     return true;
   }
 
   void check_settled() {
+    // Who looks at everything for the first time sees what those see who only looked at changes.
+    Process fresh{2, Mutant::none, Duration{}};
+    fresh.start(store_, rng_, false);
+    const AddressPlan plan = fresh.plan(now_);
+    if (has_work(plan)) violated("a fresh start has something to do");
+    if (plan.pending != pending_)
+      violated("a fresh start says: " + (plan.pending.empty() ? "" : plan.pending.front().service.name + plan.pending.front().text()) +
+               ", the others " +
+               (pending_.empty() ? "" : pending_.front().service.name + pending_.front().uid.text + pending_.front().text()));
     std::map<Uid, std::string> recorded;
     for (const auto& [name, block] : store_.blocks()) {
       if (block.addresses.empty()) violated("an empty block is left: " + name);
@@ -612,7 +634,7 @@ class Run {
         violated("marks are left: " + show(service));
       if (!claims) continue;
       if (record != recorded.end()) {
-        if (service.ingress != std::vector<Ingress>{{record->second, ""}})
+        if (service.ingress.size() != 1 || service.ingress[0].ip != record->second)
           violated("not shown: " + record->second + " by " + show(service));
         recorded.erase(record);
       } else if (std::ranges::none_of(pending_, [&](const Pending& p) { return p.uid == service.uid && !p.refusals.empty(); })) {

@@ -12,9 +12,14 @@ tl::unexpected<Error> conflict() { return fail(ErrorCode::conflict, "409: the ob
 
 void apply(const ServicePatch& patch, Service& service) {
   for (const auto& [key, value] : patch.labels) {
-    if (key != keys::pool) continue;
-    service.has_pool_label = value.has_value();
-    service.pool_label = value.value_or("");
+    if (key == keys::pool) {
+      service.has_pool_label = value.has_value();
+      service.pool_label = value.value_or("");
+    } else if (value) {
+      service.labels[key] = *value;
+    } else {
+      service.labels.erase(key);
+    }
   }
   for (const auto& [key, value] : patch.annotations) {
     if (value)
@@ -24,7 +29,13 @@ void apply(const ServicePatch& patch, Service& service) {
   }
   if (patch.finalizers) service.finalizers = *patch.finalizers;
   if (patch.ingress) service.ingress = *patch.ingress;
+  for (Ingress& entry : service.ingress)
+    if (!entry.ip.empty() && entry.ip_mode.empty()) entry.ip_mode = "VIP";  // the API server's default
   if (patch.conditions) service.conditions = *patch.conditions;
+}
+
+bool has_a_mode(const Ingress& entry) {
+  return entry.ip_mode.empty() || (!entry.ip.empty() && (entry.ip_mode == "VIP" || entry.ip_mode == "Proxy"));
 }
 
 // What is being deleted may lose finalizers, but gets no new ones.
@@ -132,6 +143,8 @@ Result<Service> SimStore::patch_service(const ServicePatch& patch, Check check) 
   }
   if (patch.ingress && !patch.ingress->empty() && now.type != ServiceType::load_balancer)
     return fail(ErrorCode::invalid, "422: status.loadBalancer.ingress: only for type LoadBalancer");
+  if (patch.ingress && !std::ranges::all_of(*patch.ingress, has_a_mode))
+    return fail(ErrorCode::invalid, "422: status.loadBalancer.ingress[].ipMode: VIP or Proxy, and only with an ip");
   if (patch.finalizers)
     if (auto fine = check_finalizers(now, *patch.finalizers); !fine) return fail(fine.error());
   Service changed = now;
@@ -216,13 +229,32 @@ void SimStore::put(Service service) {
   if (service.type != ServiceType::load_balancer) service.ingress.clear();  // as the API server does
   create_or_replace(std::move(service));
 }
-void SimStore::put(Pool pool) { create_or_replace(std::move(pool)); }
+void SimStore::put(Pool pool) {
+  const auto now = shelf<Pool>().rows.find(pool.name);
+  if (now == shelf<Pool>().rows.end()) {
+    pool.generation = 1;
+  } else {
+    // What is not of the spec alone makes no generation; an edit that changes nothing no version.
+    Pool same = pool;
+    same.version = now->second.version;
+    if (same == now->second) return;
+    same.finalizers = now->second.finalizers;
+    same.status = now->second.status;
+    same.is_default = now->second.is_default;
+    if (same != now->second) ++pool.generation;
+  }
+  create_or_replace(std::move(pool));
+}
 void SimStore::put(Namespace space) { create_or_replace(std::move(space)); }
 void SimStore::put(BgpConf conf) { create_or_replace(std::move(conf)); }
 void SimStore::put(BgpPeer peer) { create_or_replace(std::move(peer)); }
 
 void SimStore::remove_service(const ObjectName& name) { remove<Service>(name); }
-void SimStore::remove_pool(const std::string& name) { remove<Pool>(name); }
+void SimStore::remove_pool(const std::string& name) {
+  Pool& pool = shelf<Pool>().rows.at(name);
+  if (!pool.deleting) ++pool.generation;
+  remove<Pool>(name);
+}
 void SimStore::remove_namespace(const std::string& name) { ended(Namespace{shelf<Namespace>().rows.at(name)}, true); }
 void SimStore::remove_bgp_conf(const std::string& name) { remove<BgpConf>(name); }
 void SimStore::remove_bgp_peer(const std::string& name) { remove<BgpPeer>(name); }

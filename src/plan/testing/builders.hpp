@@ -52,6 +52,7 @@ inline auto served(std::string pool, std::string address) {
     s.annotations[std::string{keys::allocated}] = address;
     s.finalizers.emplace_back(keys::service_finalizer);
     s.ingress.push_back({address, ""});
+    s.conditions = {{std::string{keys::allocated_condition}, "True", "Allocated", address + " from " + pool}};
   };
 }
 inline auto heard(std::uint64_t when) {
@@ -73,6 +74,17 @@ inline Pool pool(std::string name, std::string_view address, auto... changes) {
   return out;
 }
 inline void is_default(Pool& pool) { pool.is_default = true; }
+inline void dual_stack(Service& s) {
+  s.families = {IpFamily::v4, IpFamily::v6};
+  s.family_policy = FamilyPolicy::prefer_dual;
+}
+inline void both_or_none(Service& s) {
+  dual_stack(s);
+  s.family_policy = FamilyPolicy::require_dual;
+}
+inline auto ports(std::vector<ServicePort> list) {
+  return [=](Service& s) { s.ports = list; };
+}
 inline void disabled(Pool& pool) { pool.disabled = true; }
 inline void deleting(auto& object) { object.deleting = true; }
 inline auto priority(std::int64_t value) {
@@ -151,9 +163,8 @@ struct Objects {
   std::vector<BgpConf> confs = {};
   std::vector<BgpPeer> peers = {};
 };
-inline World world(Objects objects) {
+inline void fill(World& out, Objects objects) {
   const ResourceVersion version{"1"};
-  World out;
   out.services.replace(std::move(objects.services), version, true);
   out.pools.replace(std::move(objects.pools), version, true);
   out.blocks.replace(std::move(objects.blocks), version, true);
@@ -162,6 +173,10 @@ inline World world(Objects objects) {
   out.namespaces.replace(std::move(objects.namespaces), version, true);
   out.bgp_confs.replace(std::move(objects.confs), version, true);
   out.bgp_peers.replace(std::move(objects.peers), version, true);
+}
+inline World world(Objects objects) {
+  World out;
+  fill(out, std::move(objects));
   return out;
 }
 
