@@ -336,16 +336,7 @@ class Run {
     say("-- settled");
   }
 
-  // Those that whoever leads tells why they wait.
-  std::string unsettled() {
-    std::set<Uid> pending;
-    for (const Slot& slot : slots_) {
-      if (!slot.process || slot.process->controller() == nullptr) continue;
-      for (const Pending& one : slot.process->controller()->last_plan().pending)
-        if (!one.refusals.empty()) pending.insert(one.uid);
-    }
-    return truth_.unsettled(pending);
-  }
+  [[nodiscard]] std::string unsettled() const { return truth_.unsettled(); }
 
   void rest() {
     const std::uint64_t before = store_.changes();

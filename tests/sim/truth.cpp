@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include "base/text.hpp"
+#include "plan/choose_pool.hpp"
 
 namespace berth::sim {
 namespace {
@@ -42,6 +42,13 @@ std::set<IpAddress> wanted_by(const Service& service) {
   return out;
 }
 
+// One address of each; SingleStack has one, whatever stands there.
+std::vector<IpFamily> families_of(const Service& service) {
+  if (service.families.empty()) return {IpFamily::v4};
+  if (service.family_policy == FamilyPolicy::single) return {service.families.front()};
+  return service.families;
+}
+
 std::vector<std::string> pools_named_by(const Service& service) {
   const std::string* text = annotation(service, keys::pool);
   return text == nullptr ? std::vector<std::string>{} : words(*text);
@@ -77,6 +84,7 @@ std::string show(const Service& service) {
     if (const std::string* value = annotation(service, key)) out += fmt::format(" {}={}", key.substr(key.find('/') + 1), *value);
   if (service.has_pool_label) out += " label=" + service.pool_label;
   if (has_our_finalizer(service)) out += " fin";
+  for (const Condition& condition : service.conditions) out += fmt::format(" [{} {}: {}]", condition.status, condition.reason, condition.message);
   return out;
 }
 
@@ -90,17 +98,16 @@ std::string show(const Pool& pool) {
   return out + fmt::format(" usage={}", pool.status.usage);
 }
 
-bool asks(const Service& service) {
+bool asks(const Service& service, ClasslessServices classless) {
   if (service.type != ServiceType::load_balancer || service.deleting) return false;
-  if (annotation(service, keys::node_proxy) != nullptr || service.annotations.contains(keys::node_proxy)) return false;
   if (service.load_balancer_class) return *service.load_balancer_class == keys::load_balancer_class;
-  const std::string* opt_in = annotation(service, keys::opt_in);
-  return opt_in != nullptr && *opt_in == keys::opt_in_value;
+  const auto opt_in = service.annotations.find(keys::opt_in);
+  if (opt_in == service.annotations.end()) return classless == ClasslessServices::all;
+  return opt_in->second == keys::opt_in_value;
 }
 
 std::string_view to_string(Cause cause) {
   switch (cause) {
-    case Cause::stale: return "stale";
     case Cause::gone: return "gone";
     case Cause::no_claim: return "no claim";
     case Cause::wanted: return "another address wanted";
@@ -173,6 +180,8 @@ void Truth::hear(const Event<Pool>& event) {
   else
     pools_[event.row.name] = event.row;
   if (event.row.implicit_sharing) implicit_.insert(event.row.name);
+  for (auto& [ip, freed] : freed_)
+    if (freed.pool == event.row.name) freed.quarantine = std::min(freed.quarantine, quarantine_of(freed.pool));
   note_causes();
 }
 
@@ -190,7 +199,6 @@ void Truth::hear(const Event<Service>& event) {
     services_[now.name] = now;
     names_[now.uid] = now.name;
     record_faces(now);
-    if (event.by_user) said_[now.uid].push_back(now);
   }
   note_causes();
   for (const IpAddress& ip : before) {
@@ -199,10 +207,7 @@ void Truth::hear(const Event<Service>& event) {
     by.erase(now.uid);
     if (by.empty()) shown_.erase(ip);
     const bool counted = unadopted_.erase({now.uid, ip}) == 0;
-    const auto record = records_.find(ip);
-    const bool excused = options_.second_records && !after.empty() && record != records_.end() && held_by(record->second, now.uid);
-    if (excused) causes_.emplace(Mine{now.uid, ip}, Cause::stale);
-    if (counted && !event.by_user && !event.deleted && !excused && !causes_.contains({now.uid, ip}))
+    if (counted && !event.by_user && !event.deleted && !causes_.contains({now.uid, ip}))
       violated(fmt::format("moved: {} is taken from {} without cause", ip.to_string(), show(now)));
   }
   for (const IpAddress& ip : after) {
@@ -257,8 +262,7 @@ void Truth::entry_changed(const IpAddress& ip, const BlockEntry* before, const B
       const auto least = Duration{
           static_cast<Duration::rep>(static_cast<double>(freed->second.quarantine.count()) / (1 + options_.clock_error))};
       for (const Holder& holder : after->holders)
-        if (!freed->second.last.contains(holder.service.to_string()) && waited < least && freed->second.at > jumped_ &&
-            !(options_.quarantine_mixed_up && freed->second.again))
+        if (!freed->second.last.contains(holder.service.to_string()) && waited < least && freed->second.at > jumped_)
           violated(fmt::format("too soon: {} goes to {} {:.3f} s after it was freed", ip.to_string(), holder.service.to_string(),
                                seconds(waited)));
       freed_.erase(freed);
@@ -267,9 +271,8 @@ void Truth::entry_changed(const IpAddress& ip, const BlockEntry* before, const B
       if (unadopted_.erase({holder.uid, ip}) > 0) published_.insert({holder.uid, ip});
     check_shown_twice(ip);
   } else if (before != nullptr && !before->holders.empty()) {
-    Freed freed{time_.now(), {}, quarantine_of(before->pool)};
+    Freed freed{time_.now(), {}, quarantine_of(before->pool), before->pool};
     for (const Holder& holder : before->holders) freed.last.insert(holder.service.to_string());
-    freed.again = !once_freed_.insert(ip).second;
     freed_[ip] = std::move(freed);
   }
   if (const auto freed = freed_.find(ip); freed != freed_.end() && before != nullptr)
@@ -278,7 +281,7 @@ void Truth::entry_changed(const IpAddress& ip, const BlockEntry* before, const B
 
 Duration Truth::quarantine_of(const std::string& pool) const {
   const auto found = pools_.find(pool);
-  return found == pools_.end() ? Duration{} : found->second.quarantine.value_or(options_.quarantine);
+  return found == pools_.end() ? options_.quarantine : found->second.quarantine.value_or(options_.quarantine);
 }
 
 // -- one address for two ------------------------------------------------------------------------------
@@ -302,15 +305,18 @@ void Truth::record_faces(const Service& service) {
 }
 
 bool Truth::consents(const Face& a, const Face& b) {
-  if (a.key.empty() || a.key != b.key) return false;
+  if (a.key.empty() || a.key != b.key || clash(a, b)) return false;
   const auto allows = [](const Face& one, const Face& other) {
     if (one.space == other.space) return true;
     const auto spaces = words(one.namespaces);
     return contains(spaces, "*") || contains(spaces, other.space);
   };
-  if (!allows(a, b) || !allows(b, a)) return false;
-  if (a.policy != b.policy || (a.policy == TrafficPolicy::local && a.selector != b.selector)) return false;
-  return std::ranges::none_of(a.ports, [&](const ServicePort& port) { return contains(b.ports, port); });
+  return allows(a, b) && allows(b, a);
+}
+
+bool Truth::clash(const Face& a, const Face& b) {
+  if (a.policy != b.policy || (a.policy == TrafficPolicy::local && a.selector != b.selector)) return true;
+  return std::ranges::any_of(a.ports, [&](const ServicePort& port) { return contains(b.ports, port); });
 }
 
 // A process may act on what it heard before: so ever, not now.
@@ -323,9 +329,7 @@ bool Truth::ever_consented(const Uid& a, const Uid& b, const IpAddress& ip) cons
   for (const Face& one : of_a->second)
     for (const Face& other : of_b->second) {
       if (consents(one, other)) return true;
-      if (implicit && (one.wanted.contains(ip) || other.wanted.contains(ip)) &&
-          std::ranges::none_of(one.ports, [&](const ServicePort& port) { return contains(other.ports, port); }))
-        return true;
+      if (implicit && (one.wanted.contains(ip) || other.wanted.contains(ip)) && !clash(one, other)) return true;
     }
   return false;
 }
@@ -353,28 +357,31 @@ std::optional<Cause> Truth::cause(const Mine& mine, const BlockEntry& entry) con
   const auto& [uid, ip] = mine;
   const auto name = names_.find(uid);
   if (name == names_.end()) return Cause::gone;
-  if (const auto why = cause(services_.at(name->second), ip, entry)) return why;
+  const Service& service = services_.at(name->second);
+  if (!asks(service, options_.classless)) return Cause::no_claim;
+  if (!contains(families_of(service), ip.family)) return Cause::family;
+  const auto wanted = wanted_by(service);
+  const auto rivals = std::ranges::count(wanted, ip.family, &IpAddress::family);
+  if (rivals > 0 && !wanted.contains(ip)) return Cause::wanted;
+  if (const auto named = pools_named_by(service); !named.empty() && !contains(named, entry.pool)) {
+    const bool another_has_it = std::ranges::any_of(named, [&, address = ip](const std::string& one) {
+      const auto pool = pools_.find(one);
+      return pool != pools_.end() && !pool->second.deleting && pool->second.contains(address);
+    });
+    if (!another_has_it) return Cause::pool;
+  }
   if (shares_without_consent(uid, entry)) return Cause::sharing;
-  const auto pool = pools_.find(entry.pool);
-  if (pool != pools_.end() && pool->second.drain && (pool->second.deleting || pool->second.disabled || !pool->second.offers(ip)))
-    return Cause::drained;
-  if (const auto said = said_.find(uid); options_.stale_acts && said != said_.end())
-    for (const Service& earlier : said->second)
-      if (cause(earlier, ip, entry)) return Cause::stale;
+  if (is_drained(ip, entry)) return Cause::drained;
   return std::nullopt;
 }
 
-std::optional<Cause> Truth::cause(const Service& service, const IpAddress& ip, const BlockEntry& entry) {
-  if (!asks(service)) return Cause::no_claim;
-  if (const auto wanted = wanted_by(service); !wanted.empty() && !wanted.contains(ip)) {
-    // One wish of another family leaves this family free.
-    if (std::ranges::any_of(wanted, [wish_for = ip.family](const IpAddress& one) { return one.family == wish_for; }) ||
-        service.families.size() < 2)
-      return Cause::wanted;
-  }
-  if (const auto pools = pools_named_by(service); !pools.empty() && !contains(pools, entry.pool)) return Cause::pool;
-  if (!service.families.empty() && !contains(service.families, ip.family)) return Cause::family;
-  return std::nullopt;
+// An address belongs to the pool it was taken from while that contains it, else to another that does.
+bool Truth::is_drained(const IpAddress& ip, const BlockEntry& entry) const {
+  const auto drains = [&](const Pool& pool) { return pool.drain && (pool.deleting || pool.disabled || !pool.offers(ip)); };
+  const auto recorded = pools_.find(entry.pool);
+  if (recorded != pools_.end() && recorded->second.contains(ip)) return drains(recorded->second);
+  if (recorded != pools_.end() && drains(recorded->second)) return true;
+  return std::ranges::any_of(pools_, [&](const auto& item) { return item.second.contains(ip) && drains(item.second); });
 }
 
 bool Truth::shares_without_consent(const Uid& uid, const BlockEntry& entry) const {
@@ -383,19 +390,20 @@ bool Truth::shares_without_consent(const Uid& uid, const BlockEntry& entry) cons
     if (other.uid == uid || other.state != HolderState::held) continue;
     const auto theirs = names_.find(other.uid);
     if (theirs == names_.end()) continue;
-    if (!consents(face_of(services_.at(mine->second)), face_of(services_.at(theirs->second)))) return true;
+    const Face one = face_of(services_.at(mine->second));
+    const Face another = face_of(services_.at(theirs->second));
+    const auto pool = pools_.find(entry.pool);
+    const bool implicit = pool != pools_.end() && pool->second.implicit_sharing;
+    if (implicit ? clash(one, another) : !consents(one, another)) return true;
   }
   return false;
 }
 
 void Truth::forget_causes() {
   causes_.clear();
-  said_.clear();
-  once_freed_.clear();
   std::erase_if(faces_, [&](const auto& item) { return !names_.contains(item.first); });
   for (const auto& [name, service] : services_) {
     faces_[service.uid] = {face_of(service)};
-    said_[service.uid] = {service};
   }
   implicit_.clear();
   for (const auto& [name, pool] : pools_)
@@ -405,42 +413,84 @@ void Truth::forget_causes() {
 
 // -- when all rests -----------------------------------------------------------------------------------
 
-std::string Truth::unsettled(const std::set<Uid>& pending) const {
+std::string Truth::unsettled() const {
   for (const auto& [name, block] : blocks_)
     if (block.addresses.empty()) return "an empty block is left: " + name;
-  for (const auto& [ip, entry] : records_) {
-    if (entry.holders.empty()) return "a quarantine is left: " + ip.to_string();
-    for (const Holder& holder : entry.holders) {
-      if (holder.state != HolderState::held) return "a giving back is left: " + ip.to_string() + " of " + holder.service.to_string();
-      if (!names_.contains(holder.uid)) return "a record without its Service: " + ip.to_string() + " of " + holder.service.to_string();
-    }
-  }
+  for (const auto& [ip, entry] : records_)
+    if (auto text = unsettled(ip, entry); !text.empty()) return text;
+  const World now = world();
   for (const auto& [name, service] : services_)
-    if (auto text = unsettled(service, pending); !text.empty()) return text;
+    if (auto text = unsettled(service, now); !text.empty()) return text;
   for (const auto& [name, pool] : pools_)
     if (auto text = unsettled(pool); !text.empty()) return text;
   return "";
 }
 
-std::string Truth::unsettled(const Service& service, const std::set<Uid>& pending) const {
+std::string Truth::unsettled(const IpAddress& ip, const BlockEntry& entry) const {
+  if (entry.holders.empty()) {
+    // Where the least recently used address goes first, it is remembered when each was freed.
+    const auto pool = pools_.find(entry.pool);
+    const bool remembers = pool != pools_.end() && pool->second.order == AllocationOrder::least_recently_used && !pool->second.deleting &&
+                           pool->second.offers(ip);
+    return remembers ? "" : "a quarantine is left: " + ip.to_string();
+  }
+  for (const Holder& holder : entry.holders) {
+    if (holder.state != HolderState::held) return "a giving back is left: " + ip.to_string() + " of " + holder.service.to_string();
+    if (!names_.contains(holder.uid)) return "a record without its Service: " + ip.to_string() + " of " + holder.service.to_string();
+  }
+  return "";
+}
+
+std::string Truth::unsettled(const Service& service, const World& world) const {
   std::set<IpAddress> recorded;
   std::set<std::string> pools;
+  bool unconsenting = false;
   for (const auto& [ip, entry] : records_)
     if (held_by(entry, service.uid)) {
       recorded.insert(ip);
       pools.insert(entry.pool);
+      unconsenting = unconsenting || shares_without_consent(service.uid, entry);
     }
   const std::set<IpAddress> shown = shown_by(service);
   if (service.deleting) return "not let go: " + show(service);
-  if (!asks(service)) {
-    const bool marked = has_our_finalizer(service) || service.has_pool_label;
+  const auto condition = std::ranges::find(service.conditions, keys::allocated_condition, &Condition::type);
+  const bool told = condition != service.conditions.end() && !condition->reason.empty() && !condition->message.empty();
+  if (!asks(service, options_.classless)) {
+    const bool marked = has_our_finalizer(service) || service.has_pool_label || condition != service.conditions.end();
     return recorded.empty() && !marked ? "" : "marks are left: " + show(service);
   }
-  if (recorded.empty()) {
-    if (!pending.contains(service.uid)) return "neither served nor told why: " + show(service);
-    if (auto free = free_for(service); !free.empty()) return "pending, though " + free + ": " + show(service);
-    return "";
+  if (!told || condition->status != (recorded.empty() ? "False" : "True")) return "neither served nor told why: " + show(service);
+
+  const auto verdict = judge_claim(service, options_.classless);
+  const Claim& claim = std::get<Claim>(verdict);
+  std::string free;
+  std::size_t unsatisfied = 0;
+  std::size_t could_be = 0;
+  for (const FamilyClaim& family : claim.families) {
+    if (is_satisfied(service, family)) continue;
+    ++unsatisfied;
+    if (const std::string one = free_for(service, claim, family, world); !one.empty() && claim.problem.empty()) {
+      ++could_be;
+      free = one;
+    }
   }
+  const bool together = claim.all_or_none && recorded.empty();
+  if (together ? could_be == claim.families.size() : could_be > 0) return "waits, though " + free + ": " + show(service);
+  if (unsatisfied > 0 && condition->message.find(' ') == std::string::npos) return "has not all, and is not told why: " + show(service);
+  if (unconsenting && condition->message.find("in use by") == std::string::npos) {
+    // One of each two that don't agree is told.
+    for (const auto& [ip, entry] : records_)
+      if (held_by(entry, service.uid))
+        for (const Holder& holder : entry.holders) {
+          const auto other = services_.find(holder.service);
+          if (other == services_.end()) continue;
+          const auto theirs = std::ranges::find(other->second.conditions, keys::allocated_condition, &Condition::type);
+          if (theirs != other->second.conditions.end() && theirs->message.find("in use by") != std::string::npos) unconsenting = false;
+        }
+    if (unconsenting) return "shares without consent: " + show(service);
+  }
+
+  if (recorded.empty()) return "";
   if (shown != recorded) return "shows not what is recorded: " + show(service);
   if (!has_our_finalizer(service)) return "has no finalizer: " + show(service);
   if (!service.has_pool_label || !pools.contains(service.pool_label)) return "has not its pool's label: " + show(service);
@@ -451,6 +501,13 @@ std::string Truth::unsettled(const Service& service, const std::set<Uid>& pendin
     if (const auto ip = IpAddress::parse(word)) noted.insert(*ip);
   if (noted != recorded) return "has another annotation: " + show(service);
   return "";
+}
+
+bool Truth::is_satisfied(const Service& service, const FamilyClaim& family) const {
+  return std::ranges::any_of(records_, [&](const auto& item) {
+    const auto& [ip, entry] = item;
+    return ip.family == family.family && held_by(entry, service.uid) && !cause({service.uid, ip}, entry);
+  });
 }
 
 std::string Truth::unsettled(const Pool& pool) const {
@@ -464,43 +521,60 @@ std::string Truth::unsettled(const Pool& pool) const {
   if (pool.deleting) return used.empty() ? "not let go: " + show(pool) : "";
   if (!contains(pool.finalizers, keys::pool_finalizer)) return "has no finalizer: " + show(pool);
   if (pool.status.used != used || pool.status.usage != static_cast<std::int64_t>(used.size())) return "its status is wrong: " + show(pool);
+  std::int64_t free = 0;
+  for (const IpRange& range : pool.offered)
+    for (IpAddress ip = range.first; ip <= range.last; ip = ip.plus(1)) {
+      const bool reserved = std::ranges::any_of(pools_, [&](const auto& item) { return item.second.reservations.contains(ip); });
+      if (pool.offers(ip) && !records_.contains(ip) && !reserved) ++free;
+    }
+  const bool overlaps = std::ranges::any_of(pools_, [&](const auto& item) {
+    return item.first != pool.name && std::ranges::any_of(item.second.ranges, [&](const IpRange& theirs) {
+             return std::ranges::any_of(pool.ranges, [&](const IpRange& mine) { return mine.overlaps(theirs); });
+           });
+  });
+  if (!overlaps && pool.status.free != free) return fmt::format("says {} are free, {} are: {}", pool.status.free, free, show(pool));
   return "";
 }
 
-// An address that it might have, by the plainest reading of the rules: free, offered by a pool that is
-// open to it.
-std::string Truth::free_for(const Service& service) const {
-  const auto wanted = wanted_by(service);
-  const auto named = pools_named_by(service);
-  const std::string* wish = annotation(service, keys::wanted_ip);
-  if (wanted.empty() && (wish != nullptr || !service.load_balancer_ip.empty())) return "";  // it makes no sense
-  std::vector<const Pool*> open;
-  for (const auto& [name, pool] : pools_) {
-    if (pool.deleting || pool.disabled || !pool.invalid.empty()) continue;
-    if (named.empty() ? wanted.empty() && !pool.is_default : !contains(named, name)) continue;
-    open.push_back(&pool);
-  }
-  if (named.empty() && wanted.empty()) {
-    // Bound pools that have its family come before the default ones.
-    std::vector<const Pool*> bound;
-    const auto space = store_.rows<Namespace>().find(service.name.space);
-    const auto is_bound = [&](const Pool& pool) {
-      if (contains(pool.namespaces, service.name.space)) return true;
-      return !pool.namespace_selector.empty() && space != store_.rows<Namespace>().end() &&
-             LabelSelector{pool.namespace_selector, {}}.matches(space->second.labels);
-    };
-    for (const auto& [name, pool] : pools_)
-      if (!pool.deleting && !pool.disabled && pool.invalid.empty() && is_bound(pool) &&
-          std::ranges::any_of(pool.ranges, [&](const IpRange& range) { return contains(service.families, range.first.family); }))
-        bound.push_back(&pool);
-    if (!bound.empty()) open = bound;
-  }
-  for (const Pool* pool : open)
-    for (const IpRange& range : pool->ranges)
+World Truth::world() const {
+  World out;
+  const auto fill = [](auto& table, const auto& rows) {
+    using Row = std::remove_cvref_t<decltype(rows.begin()->second)>;
+    std::vector<Row> all;
+    for (const auto& [key, row] : rows) all.push_back(row);
+    table.replace(std::move(all), {"1"}, false);
+  };
+  fill(out.services, services_);
+  fill(out.pools, pools_);
+  fill(out.blocks, blocks_);
+  fill(out.namespaces, store_.rows<Namespace>());
+  return out;
+}
+
+// An address that it might have: offered by a pool that is open to it, and nobody's.
+std::string Truth::free_for(const Service& service, const Claim& claim, const FamilyClaim& family, const World& world) const {
+  for (const Pool* pool : choose_pools(claim, family, service, world, {}).pools) {
+    auto quota = pool->namespace_quotas.find(service.name.space);
+    if (quota == pool->namespace_quotas.end()) quota = pool->namespace_quotas.find("*");
+    const auto had = std::ranges::count_if(records_, [&](const auto& item) {
+      return item.second.pool == pool->name &&
+             std::ranges::any_of(item.second.holders, [&](const Holder& holder) { return holder.service.space == service.name.space; });
+    });
+    if (quota != pool->namespace_quotas.end() && had >= quota->second) continue;
+    for (const IpRange& range : pool->offered)
       for (IpAddress ip = range.first; ip <= range.last; ip = ip.plus(1)) {
-        if (!pool->offers(ip) || !contains(service.families, ip.family) || (!wanted.empty() && !wanted.contains(ip))) continue;
-        if (!in_use(ip)) return fmt::format("{} of {} is free", ip.to_string(), pool->name);
+        if (!pool->offers(ip) || ip.family != family.family || (family.wanted && ip != *family.wanted)) continue;
+        const bool kept = std::ranges::any_of(pools_, [&](const auto& item) {
+          const auto reserved = item.second.reservations.find(ip);
+          return reserved != item.second.reservations.end() && reserved->second != service.name;
+        });
+        const auto record = records_.find(ip);
+        const auto shown = shown_.find(ip);
+        const bool others = shown != shown_.end() && std::ranges::any_of(shown->second, [&](const Uid& uid) { return uid != service.uid; });
+        if (!kept && !others && (record == records_.end() || record->second.holders.empty()))
+          return fmt::format("{} of {} is free", ip.to_string(), pool->name);
       }
+  }
   return "";
 }
 

@@ -19,6 +19,8 @@
 #include <vector>
 
 #include "base/testing/sim_timers.hpp"
+#include "model/world.hpp"
+#include "plan/claim.hpp"
 #include "store.hpp"
 
 namespace berth::sim {
@@ -28,12 +30,11 @@ std::string show(const Service& service);
 std::string show(const Pool& pool);
 
 // Whether the Service asks Berth for an address: stated here once more, on purpose.
-bool asks(const Service& service);
+bool asks(const Service& service, ClasslessServices classless = ClasslessServices::annotated);
 
 // Why an address may be taken from a Service that has it. Noted while it holds, and good from then on,
 // since a process may act late, until everything was quiet.
 enum class Cause : std::uint8_t {
-  stale,     // it said so before it got the address: see TruthOptions::stale_acts
   gone,      // the Service is gone, or another has its name
   no_claim,  // it does not ask, or is being deleted
   wanted,    // it wants another address
@@ -47,12 +48,7 @@ std::string_view to_string(Cause cause);
 struct TruthOptions {
   Duration quarantine = std::chrono::seconds{1};  // where the pool says nothing
   double clock_error = 0;                         // how much faster than time a process's clock may run
-  // A process may still act on what a Service said before its record was made.
-  bool stale_acts = true;
-  // Two that lead may each take an address for a Service, and the later one be shown instead.
-  bool second_records = true;
-  // A process may take one quarantine of an address for an earlier one.
-  bool quarantine_mixed_up = true;
+  ClasslessServices classless = ClasslessServices::annotated;
 };
 
 class Truth {
@@ -70,14 +66,13 @@ class Truth {
 
   [[nodiscard]] const std::string& violation() const { return violation_; }
 
-  // What is not yet as it should be when users and faults rest, or nothing. `pending`: Services that are
-  // told why they have no address.
-  [[nodiscard]] std::string unsettled(const std::set<Uid>& pending) const;
+  // What is not yet as it should be when users and faults rest, or nothing.
+  [[nodiscard]] std::string unsettled() const;
   // The same when all Services and pools were deleted.
   [[nodiscard]] std::string left_over() const;
   // Whether any Service shows this address or any block records it.
   [[nodiscard]] bool in_use(const IpAddress& ip) const { return records_.contains(ip) || shown_.contains(ip); }
-  // The addresses that this Service shows, or may have.
+  // Over all that happened.
   [[nodiscard]] std::uint64_t hash() const { return hash_; }
 
  private:
@@ -97,7 +92,7 @@ class Truth {
     Instant at;
     std::set<std::string> last;  // whose it was
     Duration quarantine;
-    bool again = false;  // not the first time since all was quiet
+    std::string pool;
   };
 
   void hear(const Event<Service>& event);
@@ -107,19 +102,23 @@ class Truth {
   void entry_changed(const IpAddress& ip, const BlockEntry* before, const BlockEntry* after);
   void note_causes();
   [[nodiscard]] std::optional<Cause> cause(const Mine& mine, const BlockEntry& entry) const;
-  static std::optional<Cause> cause(const Service& service, const IpAddress& ip, const BlockEntry& entry);
+  [[nodiscard]] bool is_drained(const IpAddress& ip, const BlockEntry& entry) const;
   [[nodiscard]] bool shares_without_consent(const Uid& uid, const BlockEntry& entry) const;
   void check_shown_twice(const IpAddress& ip);
   [[nodiscard]] bool ever_consented(const Uid& a, const Uid& b, const IpAddress& ip) const;
   static bool consents(const Face& a, const Face& b);
+  static bool clash(const Face& a, const Face& b);  // whatever they consent to
   static Face face_of(const Service& service);
   [[nodiscard]] Duration quarantine_of(const std::string& pool) const;
   void violated(std::string what);
   void mix(std::string_view text);
 
-  [[nodiscard]] std::string unsettled(const Service& service, const std::set<Uid>& pending) const;
+  [[nodiscard]] std::string unsettled(const IpAddress& ip, const BlockEntry& entry) const;
+  [[nodiscard]] std::string unsettled(const Service& service, const World& world) const;
   [[nodiscard]] std::string unsettled(const Pool& pool) const;
-  [[nodiscard]] std::string free_for(const Service& service) const;
+  [[nodiscard]] bool is_satisfied(const Service& service, const FamilyClaim& family) const;
+  [[nodiscard]] std::string free_for(const Service& service, const Claim& claim, const FamilyClaim& family, const World& world) const;
+  [[nodiscard]] World world() const;
 
   const SimStore& store_;
   const testing::SimTimers& time_;
@@ -139,9 +138,7 @@ class Truth {
   std::map<Uid, std::vector<Face>> faces_;
   std::set<std::string> implicit_;  // pools that once had implicit sharing
   std::map<Mine, Cause> causes_;
-  std::map<Uid, std::vector<Service>> said_;  // every version of a Service since all was quiet
   std::map<IpAddress, Freed> freed_;
-  std::set<IpAddress> once_freed_;
   Instant jumped_;
   std::string violation_;
   std::uint64_t hash_ = 14695981039346656037ULL;

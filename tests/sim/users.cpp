@@ -43,6 +43,9 @@ Users::Users(SimStore& store, SimRng& rng) : store_(store), rng_(rng) {
 double Users::some_weight() { return rng_.chance(0.5) ? 0 : rng_.fraction() * rng_.fraction() * 4; }
 
 void Users::draw_mixture() {
+  ruled_ = rng_.chance(0.4) ? rng_.fraction() : 0;
+  sharing_ = rng_.chance(0.35) ? rng_.fraction() : 0;
+  dual_ = rng_.chance(0.5) ? rng_.fraction() * 0.7 : 0;
   const auto edits = [this](void (Users::*change)(Service&), std::string_view what) {
     return [this, change, what] { return edit([this, change](Service& service) { (this->*change)(service); }, what); };
   };
@@ -65,7 +68,8 @@ void Users::draw_mixture() {
   may(some_weight(), edits(&Users::wipe, "wipe"));
   may(some_weight(),
       [this] { return edit([this](Service& service) { service.annotations["x.kubesphere.io/any"] = std::to_string(++made_); }, "touch"); });
-  if (features.sharing) may(some_weight() * 2, edits(&Users::toggle_sharing, "sharing"));
+  if (sharing_ > 0) may(some_weight() * 2, edits(&Users::toggle_sharing, "sharing"));
+  may(some_weight() / 2, edits(&Users::toggle_mode, "mode"));
   may(some_weight(), [this] { return edit_pool(); });
   may(some_weight() / 4, [this] { return relabel_namespace(); });
   for (const Deed& deed : deeds_of_) total_ += deed.weight;
@@ -115,11 +119,13 @@ Service Users::new_service(const ObjectName& name) {
     service.load_balancer_class = std::string{keys::load_balancer_class};
   else
     service.annotations[std::string{keys::opt_in}] = std::string{keys::opt_in_value};
-  if (rng_.chance(0.15)) toggle_families(service);
+  if (rng_.chance(0.2)) service.families = {IpFamily::v6};
+  toggle_families(service);
   if (rng_.chance(0.1)) toggle_wanted(service);
   if (rng_.chance(0.1)) toggle_pool(service);
-  if (features.sharing && rng_.chance(0.2)) toggle_sharing(service);
+  if (rng_.chance(sharing_)) toggle_sharing(service);
   if (rng_.chance(0.1)) change_ports(service);
+  if (rng_.chance(0.5)) service.labels["app"] = "x";
   return service;
 }
 
@@ -237,22 +243,24 @@ void Users::toggle_opt_in(Service& service) {
 }
 
 void Users::toggle_pool(Service& service) {
-  if (service.annotations.erase(std::string{keys::pool}) == 0) service.annotations[std::string{keys::pool}] = some_pool();
+  if (service.annotations.erase(std::string{keys::pool}) == 0) service.annotations[std::string{keys::pool}] = some_pools();
 }
 
 void Users::toggle_wanted(Service& service) {
-  const std::string wish = rng_.chance(0.95) ? some_address() : "192.0.2.";
+  std::string wish = rng_.chance(0.95) ? some_address() : "192.0.2.";
+  if (service.families.size() > 1 && rng_.chance(0.5)) wish += ", " + some_address();
   if (rng_.chance(0.2))
     service.load_balancer_ip = service.load_balancer_ip.empty() ? wish : "";
   else
     set_or_erase(service.annotations, keys::wanted_ip, service.annotations.contains(keys::wanted_ip) ? "" : wish);
 }
 
+// The first family is for life; the second comes and goes with the policy.
 void Users::toggle_families(Service& service) {
-  const auto first = rng_.chance(0.5) ? IpFamily::v4 : IpFamily::v6;
+  const IpFamily first = service.families.front();
   service.families = {first};
   service.family_policy = FamilyPolicy::single;
-  if (!features.dual_stack || rng_.chance(0.3)) return;
+  if (!rng_.chance(dual_)) return;
   service.families.push_back(first == IpFamily::v4 ? IpFamily::v6 : IpFamily::v4);
   service.family_policy = rng_.chance(0.5) ? FamilyPolicy::prefer_dual : FamilyPolicy::require_dual;
 }
@@ -268,6 +276,11 @@ void Users::change_ports(Service& service) {
   service.ports = {{rng_.chance(0.7) ? "TCP" : "UDP", static_cast<std::uint16_t>(80 + rng_.below(3))}};
   service.external_traffic_policy = rng_.chance(0.8) ? TrafficPolicy::cluster : TrafficPolicy::local;
   service.selector = service.external_traffic_policy == TrafficPolicy::local ? (rng_.chance(0.5) ? "app=x" : "app=y") : "";
+}
+
+void Users::toggle_mode(Service& service) {
+  const std::string modes[] = {"", "VIP", "Proxy", "proxy"};
+  set_or_erase(service.annotations, keys::ip_mode, modes[rng_.below(4)]);
 }
 
 void Users::wipe(Service& service) {
@@ -287,6 +300,7 @@ void Users::wipe(Service& service) {
 
 std::string Users::some_address() { return one_of(addresses); }
 std::string Users::some_pool() { return one_of(pool_names); }
+std::string Users::some_pools() { return rng_.chance(0.7) ? some_pool() : some_pool() + ", " + some_pool(); }
 
 Pool Users::new_pool(const std::string& name) {
   Pool pool;
@@ -302,7 +316,21 @@ Pool Users::new_pool(const std::string& name) {
   if (rng_.chance(0.3)) pool.namespaces.push_back(one_of(spaces));
   if (rng_.chance(0.1)) pool.namespace_selector["team"] = one_of(spaces);
   pool.priority = static_cast<std::int64_t>(rng_.below(3));
+  if (rng_.chance(ruled_)) draw_rules(pool);
+  if (rng_.chance(sharing_ / 3)) pool.implicit_sharing = true;
   return pool;
+}
+
+void Users::draw_rules(Pool& pool) {
+  if (rng_.chance(0.3)) set_address(pool, pool.address, one_of(addresses));
+  pool.avoid_buggy_ips = rng_.chance(0.2);
+  if (rng_.chance(0.3)) pool.order = AllocationOrder::least_recently_used;
+  if (rng_.chance(0.3)) pool.quarantine = std::chrono::seconds{rng_.below(10)};
+  pool.enforce_namespaces = rng_.chance(0.2);
+  if (rng_.chance(0.2)) pool.service_selector = LabelSelector{{{"app", "x"}}, {}};
+  if (rng_.chance(0.2)) pool.namespace_quotas["*"] = static_cast<std::int64_t>(rng_.below(4));
+  if (rng_.chance(0.2)) pool.namespace_quotas["shop"] = static_cast<std::int64_t>(rng_.below(4));
+  if (rng_.chance(0.3)) pool.reservations[IpAddress::parse(one_of(addresses)).value()] = one_of(names_);
 }
 
 std::string Users::edit_pool() {
@@ -324,14 +352,33 @@ std::string Users::edit_pool() {
 
 void Users::change_pool(Pool& pool) {
   const Pool other = new_pool(pool.name);
-  switch (rng_.below(features.drain ? 7 : 6)) {
+  if (!pool.invalid.empty()) {
+    pool.invalid.clear();
+    set_address(pool, other.address);
+    return;
+  }
+  switch (rng_.below(9)) {
     case 0: pool.disabled = !pool.disabled; break;
     case 1: pool.is_default = !pool.is_default; break;
     case 2: pool.priority = other.priority; break;
     case 3: pool.namespaces = other.namespaces; break;
     case 4: pool.namespace_selector = other.namespace_selector; break;
     case 5: set_address(pool, other.address); break;
-    default: pool.drain = !pool.drain; break;
+    case 6: pool.drain = !pool.drain; break;
+    case 7:
+      if (ruled_ > 0) draw_rules(pool);
+      if (sharing_ > 0) pool.implicit_sharing = !pool.implicit_sharing;
+      break;
+    default:
+      if (rng_.chance(0.7)) break;
+      // As the decoder does: nothing is given out by half of what was meant, and nothing is moved.
+      pool.address = "192.0.2.";
+      pool.invalid = "spec.address makes no sense";
+      pool.ranges.clear();
+      pool.offered.clear();
+      pool.reservations.clear();
+      pool.drain = false;
+      break;
   }
 }
 

@@ -14,16 +14,6 @@
 
 namespace berth::sim {
 
-// What the code under test can do; what it can't is not asked of it.
-struct Features {
-  bool sharing = false;
-  bool dual_stack = false;
-  bool drain = false;
-  bool exclusions = false;
-  bool pool_rules = false;  // quotas, reservations, service selectors, enforced namespaces, order, quarantine
-};
-constexpr Features features{};
-
 class Users {
  public:
   Users(SimStore& store, SimRng& rng);
@@ -58,16 +48,19 @@ class Users {
   void toggle_families(Service& service);
   void toggle_sharing(Service& service);
   void change_ports(Service& service);
+  void toggle_mode(Service& service);
   void wipe(Service& service);
 
   [[nodiscard]] Pool new_pool(const std::string& name);
   std::string edit_pool();
   void change_pool(Pool& pool);
+  void draw_rules(Pool& pool);
   std::string relabel_namespace();
 
   [[nodiscard]] std::optional<Service> any_service();
   [[nodiscard]] std::string some_address();
   [[nodiscard]] std::string some_pool();
+  [[nodiscard]] std::string some_pools();
   template <class T>
   const T& one_of(const std::vector<T>& all) {
     return all[rng_.below(all.size())];
@@ -81,6 +74,9 @@ class Users {
   std::map<ObjectName, Service> seen_;  // as last seen, for restores
   std::optional<ObjectName> again_;     // often the same one: people change their minds
   double moody_ = 0;
+  double ruled_ = 0;   // share of pools with rules beyond OpenELB's
+  double sharing_ = 0;
+  double dual_ = 0;
   std::uint64_t deeds_ = 0;
   std::uint64_t made_ = 0;
 };
