@@ -19,14 +19,29 @@ struct IgnoredFlag {
 };
 // OpenELB 0.5 and 0.6, controller and speaker, and klog's.
 constexpr IgnoredFlag openelb_flags[] = {
-    {"--api-hosts", true},         {"--readiness-addr", true},   {"--webhook-port", true},
-    {"--webhook-cert-dir", true},  {"--enable-layer2", true},    {"--bind-addr", true},
-    {"--bind-port", true},         {"--secret", true},           {"--enable-keepalived-vip", true},
-    {"--log-path", true},          {"--keepalived-args", true},  {"--v", true},
-    {"--vmodule", true},           {"--logtostderr", true},      {"--alsologtostderr", true},
-    {"--stderrthreshold", true},   {"--log-dir", true},          {"--log-file", true},
-    {"--log-file-max-size", true}, {"--log-backtrace-at", true}, {"--add-dir-header", true},
-    {"--skip-headers", true},      {"--skip-log-headers", true}, {"--one-output", true},
+    {"--api-hosts", true},
+    {"--readiness-addr", true},
+    {"--webhook-cert-dir", true},
+    {"--enable-layer2", true},
+    {"--bind-addr", true},
+    {"--bind-port", true},
+    {"--secret", true},
+    {"--enable-keepalived-vip", true},
+    {"--log-path", true},
+    {"--keepalived-args", true},
+    {"--v", true},
+    {"--vmodule", true},
+    {"--logtostderr", true},
+    {"--alsologtostderr", true},
+    {"--stderrthreshold", true},
+    {"--log-dir", true},
+    {"--log-file", true},
+    {"--log-file-max-size", true},
+    {"--log-backtrace-at", true},
+    {"--add-dir-header", true},
+    {"--skip-headers", true},
+    {"--skip-log-headers", true},
+    {"--one-output", true},
 };
 
 void add_work_flags(CLI::App& command, Flags& flags, std::vector<std::pair<std::string, std::string>>& ignored) {
@@ -67,7 +82,7 @@ FlagsOrExit parse_flags(int argc, const char* const* argv) {
   CLI::App* commands[] = {run, controller, speaker};
   for (std::size_t i = 0; i < 3; ++i) add_work_flags(*commands[i], flags, ignored[i]);
   std::string classless = "annotated";
-  std::int64_t lease = 15, renew = 10, retry = 2, drain = 5;
+  std::int64_t lease = 15, renew = 10, retry = 2, drain = 5, webhook_port = flags.webhook_port;
   for (CLI::App* command : {run, controller}) {
     // A flag, since OpenELB's manifest gives it without a value; --leader-elect=false works too.
     command->add_flag("--leader-elect", flags.leader_elect, "work only while holding the Lease openelb-controller [true]");
@@ -81,6 +96,8 @@ FlagsOrExit parse_flags(int argc, const char* const* argv) {
         ->check(CLI::IsMember({"annotated", "all"}));
     command->add_flag("--enforce-namespaces", flags.enforce_namespaces,
                       "naming a pool or an address does not get around the pool's namespaces; Eip spec.enforceNamespaces for all");
+    command->add_option("--webhook-port", webhook_port, "port of the admission webhook for Eips; 0: none [443]")
+        ->check(CLI::Range(0, 65535));
   }
   for (CLI::App* command : {run, speaker}) {
     command->add_option("--gobgpd", flags.gobgpd, "the gobgpd program [beside this one]");
@@ -103,6 +120,7 @@ FlagsOrExit parse_flags(int argc, const char* const* argv) {
   (void)version;
   if (flags.metrics_address.empty()) flags.metrics_address = flags.role == Role::speaker ? ":50053" : ":50052";
   if (classless == "all") flags.classless = ClasslessServices::all;
+  flags.webhook_port = static_cast<std::uint16_t>(webhook_port);
   flags.lease_duration = std::chrono::seconds{lease};
   flags.renew_deadline = std::chrono::seconds{renew};
   flags.retry_period = std::chrono::seconds{retry};

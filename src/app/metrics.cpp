@@ -69,6 +69,16 @@ void add_speaker(MetricsPage& page, const MetricSources& from) {
   page.add(metric::berth_bgp_errors_total, number(counters.errors));
 }
 
+void add_webhook(MetricsPage& page, const kube::Webhook& webhook, const kube::CertificateKeeper& certificates) {
+  const kube::WebhookCounters& counters = webhook.counters();
+  page.add(metric::berth_webhook_listening, webhook.port() != 0 ? 1 : 0);
+  page.add(metric::berth_webhook_requests_total, number(counters.allowed), {"allowed"});
+  page.add(metric::berth_webhook_requests_total, number(counters.refused), {"refused"});
+  page.add(metric::berth_webhook_requests_total, number(counters.malformed), {"malformed"});
+  if (const auto expires = certificates.expires())
+    page.add(metric::berth_webhook_certificate_expiry_timestamp_seconds, seconds(expires->since_epoch));
+}
+
 }  // namespace
 
 std::string render_metrics(const MetricSources& from) {
@@ -81,6 +91,7 @@ std::string render_metrics(const MetricSources& from) {
     page.add(metric::berth_events_written_total, number(from.events->written()));
     page.add(metric::berth_events_dropped_total, number(from.events->dropped()));
   }
+  if (from.webhook != nullptr) add_webhook(page, *from.webhook, *from.certificates);
   if (from.controller != nullptr) add_controller(page, *from.controller, *from.world);
   if (from.speaker != nullptr) add_speaker(page, from);
   return page.text();

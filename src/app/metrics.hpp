@@ -5,8 +5,10 @@
 #include <string>
 #include <vector>
 
+#include "kube/certificate_keeper.hpp"
 #include "kube/event_recorder.hpp"
 #include "kube/watch.hpp"
+#include "kube/webhook.hpp"
 #include "observe/health.hpp"
 #include "observe/metrics_page.hpp"
 #include "reconcile/controller.hpp"
@@ -23,6 +25,8 @@ struct MetricSources {
   const BgpSpeaker* speaker = nullptr;     // null for the controller alone
   const BgpEngine* engine = nullptr;
   const kube::EventRecorder* events = nullptr;
+  const kube::Webhook* webhook = nullptr;  // null for the speaker alone, or without --webhook-port
+  const kube::CertificateKeeper* certificates = nullptr;
   std::vector<const kube::WatchHealth*> watches;
   const std::vector<HealthPart>* parts = nullptr;
 };

@@ -21,16 +21,19 @@
 #include "base/log.hpp"
 #include "base/task_group.hpp"
 #include "gobgp/engine.hpp"
+#include "kube/certificate_keeper.hpp"
 #include "kube/cluster.hpp"
 #include "kube/config.hpp"
 #include "kube/event_recorder.hpp"
 #include "kube/lease_elector.hpp"
 #include "kube/watch.hpp"
+#include "kube/webhook.hpp"
 #include "observe/health.hpp"
 #include "observe/http_server.hpp"
 #include "observe/log_sink.hpp"
 #include "os/files.hpp"
 #include "os/system_clock.hpp"
+#include "plan/admission.hpp"
 #include "reconcile/bgp_report.hpp"
 #include "reconcile/controller.hpp"
 #include "reconcile/world_keeper.hpp"
@@ -119,6 +122,56 @@ struct Controlling {
   TaskGroup tasks;
 };
 
+// The admission webhook and its certificates: on every replica, whoever leads. Nothing waits for it: what can't be served is
+// said in the log and tried again.
+struct Admitting {
+  Admitting(const asio::any_io_executor& executor,
+            Timers& timers,
+            Rng& rng,
+            const Flags& flags,
+            kube::ApiClient& client,
+            const WorldKeeper& keeper,
+            const bool& leading)
+      : port(flags.webhook_port),
+        webhook(executor, [&keeper](const Pool* before, const Pool& after) { return judge_pool(before, after, keeper.world()); }),
+        certificates(
+            executor,
+            client,
+            timers,
+            rng,
+            {.secret = {flags.space, "openelb-admission"},
+             .configuration = "openelb-admission",
+             .webhook = "validate.eip.network.kubesphere.io",
+             .names = names(flags.space)},
+            [&leading] { return leading; },
+            [this](const kube::CertificateSet& set) { serve(set); }),
+        tasks(executor) {
+    tasks.spawn("webhook certificates", certificates.run());
+  }
+
+  // The Service's, as the API server calls it, and this machine's, for a configuration that has a URL.
+  static std::vector<std::string> names(const std::string& space) {
+    const std::string service = "openelb-controller";
+    return {service + "." + space + ".svc", service + "." + space, service, "localhost", "127.0.0.1", "::1"};
+  }
+
+  void serve(const kube::CertificateSet& set) {
+    auto done = webhook.use(set.certificate, set.key);
+    if (done && webhook.port() == 0) {
+      done = webhook.listen(port);
+      if (done) log::info("webhook_listening", {{"port", port}});
+    }
+    if (!done && done.error().text != error) log::error("webhook_not_served", {{"error", done.error().text}});
+    error = done ? "" : done.error().text;
+  }
+
+  std::uint16_t port;
+  std::string error;
+  kube::Webhook webhook;
+  kube::CertificateKeeper certificates;
+  TaskGroup tasks;
+};
+
 class Process {
  public:
   explicit Process(const Flags& flags)
@@ -194,6 +247,7 @@ class Process {
     });
     if (speaks()) start_speaking();
     if (controls()) start_controlling();
+    if (controls() && flags_.webhook_port != 0) admitting_.emplace(executor_, *timers_, *rng_, flags_, *client_, keeper_, leading_);
   }
 
   template <class T>
@@ -230,7 +284,9 @@ class Process {
   }
 
   void start_controlling() {
-    identity_ = fmt::format("{}_{:016x}", flags_.pod_name.empty() ? flags_.node_name : flags_.pod_name, rng_->next());
+    // Without a place of its own a process has no predecessor.
+    const std::string& place = flags_.node_name.empty() ? flags_.pod_name : flags_.node_name;
+    identity_ = place.empty() ? fmt::format("controller-{:016x}", rng_->next()) : kube::lease_identity(place, rng_->next());
     tasks_.spawn("leadership", follow_leadership());
     if (!flags_.leader_elect) {
       leading_ = true;
@@ -255,6 +311,7 @@ class Process {
   asio::awaitable<void> follow_leadership() {
     for (;;) {
       co_await leadership_.wait();
+      if (admitting_) admitting_->certificates.look_again();
       if (leading_ && !controlling_) {
         controlling_.emplace(executor_, *timers_, *rng_, *cluster_, *events_, keeper_,
                              ControllerOptions{.node = flags_.node_name,
@@ -287,6 +344,10 @@ class Process {
       co_await engine_tasks_->join();
     }
     if (elector_) co_await elector_->release();
+    if (admitting_) {
+      admitting_->tasks.cancel();
+      co_await admitting_->tasks.join();
+    }
     tasks_.cancel();
     co_await tasks_.join();
     if (controlling_) {
@@ -365,6 +426,8 @@ class Process {
                             .speaker = speaking_ ? &speaking_->speaker : nullptr,
                             .engine = speaking_ ? speaking_->engine.get() : nullptr,
                             .events = events_ ? &*events_ : nullptr,
+                            .webhook = admitting_ ? &admitting_->webhook : nullptr,
+                            .certificates = admitting_ ? &admitting_->certificates : nullptr,
                             .watches = {},
                             .parts = &parts_};
       for (const auto& watch : watches_) sources.watches.push_back(watch.get());
@@ -404,6 +467,7 @@ class Process {
   std::optional<kube::LeaseElector> elector_;
   std::optional<Speaking> speaking_;
   std::optional<Controlling> controlling_;
+  std::optional<Admitting> admitting_;
   HttpServer server_;
   // Last: their tasks refer to everything above.
   TaskGroup main_;

@@ -25,5 +25,13 @@ TEST(Clipped, TakesBytesThatAreNoText) {
   EXPECT_EQ(clipped(std::string_view("a\0b", 3), 2), std::string_view("a\0", 2));
 }
 
+TEST(SameLetters, ForgetsCaseAndNothingElse) {
+  EXPECT_TRUE(same_letters("true", "True"));
+  EXPECT_TRUE(same_letters("", ""));
+  EXPECT_FALSE(same_letters("true", "true "));
+  EXPECT_FALSE(same_letters("true", "tru"));
+  EXPECT_FALSE(same_letters("@", "`")) << "32 apart, but no letters";
+}
+
 }  // namespace
 }  // namespace berth

@@ -11,29 +11,16 @@
 
 #include <boost/url/parse.hpp>
 #include <fmt/format.h>
-#include <openssl/evp.h>
 #include <yaml-cpp/yaml.h>
 
 #include "base/text.hpp"
+#include "kube/base64.hpp"
 
 namespace berth::kube {
 namespace {
 
 constexpr std::size_t max_file_size = 4 << 20;
 constexpr const char* account_directory = "/var/run/secrets/kubernetes.io/serviceaccount/";
-
-std::optional<std::string> from_base64(std::string text) {
-  std::erase_if(text, [](char c) { return c == '\n' || c == '\r' || c == ' '; });
-  if (text.empty() || text.size() % 4 != 0) return std::nullopt;
-  std::string out(text.size() / 4 * 3, '\0');
-  const int written = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()), reinterpret_cast<const unsigned char*>(text.data()),
-                                      static_cast<int>(text.size()));
-  if (written < 0) return std::nullopt;
-  std::size_t size = static_cast<std::size_t>(written);
-  for (auto last = text.rbegin(); last != text.rend() && *last == '=' && size > 0; ++last) --size;
-  out.resize(size);
-  return out;
-}
 
 // One field of the YAML, with its name for messages.
 class Field {

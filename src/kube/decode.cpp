@@ -213,6 +213,7 @@ Pool to_model(api::Eip object) {
   pool.disabled = object.spec.disable;
   const auto is_default = object.metadata.annotations.find(keys::default_pool);
   pool.is_default = is_default != object.metadata.annotations.end() && is_default->second == "true";
+  pool.marked_default = is_default != object.metadata.annotations.end() && same_letters(is_default->second, "true");
   pool.priority = object.spec.priority;
   pool.namespaces = std::move(object.spec.namespaces);
   pool.namespace_selector = std::move(object.spec.namespaceSelector);

@@ -5,6 +5,7 @@
 #include <variant>
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
+#include <fmt/format.h>
 
 #include "base/log.hpp"
 #include "kube/encode.hpp"
@@ -17,7 +18,23 @@ constexpr std::chrono::seconds release_limit{1};  // of each request: the proces
 std::string collection(const ObjectName& name) { return "/apis/coordination.k8s.io/v1/namespaces/" + name.space + "/leases"; }
 std::string path(const ObjectName& name) { return collection(name) + "/" + name.name; }
 
+// What is before the 16 hex digits; empty if there are none.
+std::string_view node_of(std::string_view identity) {
+  const std::size_t end = identity.rfind('_');
+  if (end == std::string_view::npos) return {};
+  const std::string_view digits = identity.substr(end + 1);
+  if (digits.size() != 16 || digits.find_first_not_of("0123456789abcdef") != std::string_view::npos) return {};
+  return identity.substr(0, end);
+}
+
 }  // namespace
+
+std::string lease_identity(std::string_view node, std::uint64_t chance) { return fmt::format("{}_{:016x}", node, chance); }
+
+bool same_node(std::string_view identity, std::string_view other) {
+  const std::string_view node = node_of(identity);
+  return !node.empty() && node == node_of(other);
+}
 
 LeaseElector::LeaseElector(ApiClient& client, Timers& timers, Rng& rng, LeaseOptions options, std::function<void(bool)> changed)
     : client_(client), timers_(timers), rng_(rng), options_(std::move(options)), changed_(std::move(changed)) {}
@@ -58,6 +75,7 @@ asio::awaitable<Result<>> LeaseElector::attempt() {
   if (auto read = co_await refresh(options_.retry_period * 2); !read) {
     if (read.error().code != ErrorCode::not_found) co_return read;
     lease_ = {};
+    heir_ = false;
     co_return co_await write(true);
   }
   const bool ours = lease_.spec.holderIdentity == options_.identity;
@@ -66,8 +84,13 @@ asio::awaitable<Result<>> LeaseElector::attempt() {
     log::warning("lease_lost", {{"to", lease_.spec.holderIdentity}});
     set_leading(false);
   }
-  if (ours || free) co_return co_await write(!leading_);
-  co_return Result<>{};
+  const bool inherits = heir_ && same_node(options_.identity, lease_.spec.holderIdentity);
+  if (inherits) log::info("lease_of_predecessor", {{"holder", lease_.spec.holderIdentity}});
+  Result<> done;
+  if (ours || free || inherits) done = co_await write(!leading_);
+  // What got no answer may be tried again. A conflict says that the predecessor lives, or that another was faster.
+  if (done || done.error().code == ErrorCode::conflict) heir_ = false;
+  co_return done;
 }
 
 asio::awaitable<Result<>> LeaseElector::refresh(Duration limit) {

@@ -1,11 +1,18 @@
 // Leader election by a Lease, as client-go does it: it keeps two controllers from working against each
 // other; what keeps addresses unique is elsewhere (plan/allocate.hpp). Clocks are never compared: a
 // leader is taken for dead when its Lease did not change for `duration` of our own monotonic time.
+//
+// A process that is restarted while it leads need not wait for that: it finds a holder of its own node,
+// takes it for its predecessor, and takes the Lease, by compare-and-swap and only when it first looks.
+// Were the holder alive all the same (an update that starts the new pod beside the old one), it would
+// hear of it at its next renewal; and having looked long ago, it could not take the Lease back.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/timers.hpp"
 #include "kube/api_client.hpp"
@@ -13,6 +20,11 @@
 #include "model/names.hpp"
 
 namespace berth::kube {
+
+// `<node>_<16 hex digits>`: another holder of this form and of the same node is this process's predecessor.
+std::string lease_identity(std::string_view node, std::uint64_t chance);
+// Whether both are of this form, and of one node.
+bool same_node(std::string_view identity, std::string_view other);
 
 struct LeaseOptions {
   ObjectName name;
@@ -52,6 +64,7 @@ class LeaseElector {
   Instant observed_;       // when it last changed
   Instant renewed_;        // when our last successful renewal began
   bool leading_ = false;
+  bool heir_ = true;       // it has not looked yet
   std::string error_;
 };
 

@@ -113,6 +113,7 @@ struct Pool {
   std::string interface;
   bool disabled = false;
   bool is_default = false;
+  bool marked_default = false;  // the annotation says true in any case: is_default, or meant to be
   std::int64_t priority = 0;
   std::vector<std::string> namespaces;
   Labels namespace_selector;

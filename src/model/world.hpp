@@ -59,9 +59,11 @@ class Table {
     return it == rows_.end() ? nullptr : &it->second;
   }
 
-  // Puts a row in, unless the one that is there is newer: our own writes' answers overtake the watch.
-  // False if it was refused for that.
+  // Puts a row in, unless the one that is there is newer, or its end is: our own writes' answers overtake the
+  // watch, and the watch overtakes them. False if it was refused for that.
   bool upsert(T row) {
+    const auto end = ended_.find(row.key());
+    if (end != ended_.end() && (row.version.older_than(end->second) || row.version == end->second)) return false;
     auto [it, added] = rows_.try_emplace(row.key());
     if (!added && row.version.older_than(it->second.version)) return false;
     it->second = std::move(row);
@@ -71,15 +73,16 @@ class Table {
   // A deletion seen at `version`; a newer row, of a re-creation that we made ourselves, stays.
   bool erase(const Key& key, const ResourceVersion& version) {
     const auto it = rows_.find(key);
-    if (it == rows_.end() || version.older_than(it->second.version)) return false;
+    if (it != rows_.end() && version.older_than(it->second.version)) return false;
+    remember_end(key, version);
+    if (it == rows_.end()) return false;
     changes_.add(key);
     rows_.erase(it);
     return true;
   }
   bool erase(const Key& key) {
-    if (rows_.erase(key) == 0) return false;
-    changes_.add(key);
-    return true;
+    const auto it = rows_.find(key);
+    return it != rows_.end() && erase(key, ResourceVersion{it->second.version});
   }
   // The result of a complete list as of `version`. Afterwards the table holds exactly these and
   // those that we wrote after the list was taken; unless `history_lost` (the store was restored from
@@ -95,12 +98,26 @@ class Table {
         if (version.older_than(row.version)) next.insert_or_assign(key, std::move(row));
     }
     rows_ = std::move(next);
+    ended_.clear();
+    ends_.clear();
     synced_ = true;
     changes_.everything();
   }
 
  private:
+  // The last deletions, for the answers that are still under way.
+  void remember_end(const Key& key, const ResourceVersion& version) {
+    constexpr std::size_t most = 4096;
+    if (!ended_.insert_or_assign(key, version).second) return;
+    ends_.push_back(key);
+    if (ends_.size() <= most) return;
+    ended_.erase(ends_.front());
+    ends_.pop_front();
+  }
+
   std::map<Key, T> rows_;
+  std::map<Key, ResourceVersion> ended_;
+  std::deque<Key> ends_;
   ChangeLog<Key> changes_;
   bool synced_ = false;
 };

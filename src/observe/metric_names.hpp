@@ -47,6 +47,9 @@ struct MetricName {
   X(berth_allocation_seconds_total, counter, "",                                                                                   \
     "Time from the first sight of a claim to its address shown, summed up; divided by berth_addresses_assigned_total: the mean.")  \
   X(berth_addresses_released_total, counter, "", "Addresses taken back by this process.")                                          \
+  X(berth_webhook_listening, gauge, "", "1 while the admission webhook takes requests.")                                           \
+  X(berth_webhook_requests_total, counter, "result", "Requests to the admission webhook: allowed, refused or malformed.")          \
+  X(berth_webhook_certificate_expiry_timestamp_seconds, gauge, "", "When the webhook's certificate ends, as Unix time.")           \
   X(berth_announcements, gauge, "reason", "Allocated addresses by what this speaker does with them: announced, or why not.")       \
   X(berth_bgp_routes, gauge, "", "Routes in the BGP engine's table.")                                                              \
   X(berth_bgp_session_established, gauge, "peerIP,nodeName", "1 while the BGP session is established.")                            \

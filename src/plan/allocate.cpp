@@ -1,4 +1,5 @@
-// The decisions about every Service, and the writes that follow. Which address a Service takes: take.cpp.
+// The decisions about every Service, and the writes that follow. Which address a Service takes: take.cpp; how the
+// record changes: record.cpp; pools: pool_upkeep.cpp.
 #include "plan/allocate.hpp"
 
 #include <algorithm>
@@ -12,8 +13,6 @@ namespace berth {
 namespace {
 
 constexpr std::size_t condition_message_max = 1024;
-// Near etcd's limit of 1.5 MiB for one object, the view of a pool is cut short; allocation goes on.
-constexpr std::size_t used_entries_max = 25'000;
 
 bool shows(const Service& service, const IpAddress& ip) {
   return std::ranges::any_of(service.ingress, [&](const Ingress& entry) { return IpAddress::parse(entry.ip) == ip; });
@@ -25,10 +24,10 @@ const Condition* our_condition(const Service& service) {
 }
 
 // The Service's conditions with ours as it should be; nullopt: it says so already.
-std::optional<std::vector<Condition>> with_condition(const Service& service, Condition wanted, const std::string& wall) {
+std::optional<std::vector<Condition>> with_condition(const Service& service, Condition wanted, WallTime wall) {
   const Condition* known = our_condition(service);
   if (known != nullptr && known->says_as(wanted)) return std::nullopt;
-  wanted.last_transition = known != nullptr && known->status == wanted.status ? known->last_transition : wall;
+  wanted.last_transition = known != nullptr && known->status == wanted.status ? known->last_transition : to_rfc3339(wall);
   wanted.observed_generation = service.generation;
   std::vector<Condition> out = service.conditions;
   std::erase_if(out, [](const Condition& one) { return one.type == keys::allocated_condition; });
@@ -47,6 +46,14 @@ void take_off_our_marks(const Service& service, ServicePatch& patch) {
 }
 
 ServicePatch patch_of(const Service& service) { return {service.name, service.uid, service.version, {}, {}, {}, {}}; }
+
+template <class Map, class Key>
+void erase_from(Map& map, const Key& key, const ObjectName& name) {
+  const auto found = map.find(key);
+  if (found == map.end()) return;
+  found->second.erase(name);
+  if (found->second.empty()) map.erase(found);
+}
 
 Pool without_status(const Pool& pool) {
   Pool out = pool;
@@ -130,6 +137,8 @@ void AddressPlanner::start_over() {
   index_ = {};
   decisions_.clear();
   hungry_.clear();
+  hungry_for_.clear();
+  hungry_to_share_.clear();
   intents_.clear();
   intended_.clear();
   cursors_.clear();
@@ -148,10 +157,7 @@ void AddressPlanner::start_over() {
   for (const auto& [name, block] : world.blocks.rows()) take_in(name);
   for (const auto& [name, service] : world.services.rows()) take_in(name);
   index_.update_reservations(world.pools);
-  std::erase_if(quarantined_since_, [&](const auto& item) {
-    const BlockEntry* entry = entry_at(item.first);
-    return entry == nullptr || !entry->holders.empty();
-  });
+  std::erase_if(quarantines_, [&](const auto& item) { return !is_same_quarantine(item.first, item.second); });
   legacy_used_.clear();
   for (const auto& [name, pool] : world.pools.rows())
     for (const auto& [address, services] : pool.status.used)
@@ -173,6 +179,8 @@ void AddressPlanner::take_in(const std::string& block_name) {
   for (auto at = intents_.lower_bound(range->first); at != intents_.end() && range->contains(at->first); ++at)
     for (const Intent& intent : at->second) names_.insert(intent.service);
   touched_.emplace(block_name, range->first);
+  if (block != nullptr) absent_.erase(block_name);
+  look_at_readers_of(block_name);
   watch_quarantines(*range, block);
   for (auto at = cleared_.lower_bound({range->first, {}}); at != cleared_.end() && range->contains(at->first.first);) {
     const BlockEntry* entry = entry_at(at->first.first);
@@ -189,6 +197,7 @@ void AddressPlanner::take_in(const ObjectName& name) {
   for (const IpAddress& ip : index_.shown_by(name)) look_at_intents_on(ip);
   index_.update(name, service);
   for (const IpAddress& ip : index_.shown_by(name)) look_at_intents_on(ip);
+  look_at_who_would_share(name);
   // Who shares an address with it may have to leave, or may stay now.
   for (const IpAddress& ip : index_.records_of(name)) {
     const BlockEntry* entry = entry_at(ip);
@@ -204,12 +213,33 @@ void AddressPlanner::look_at_intents_on(const IpAddress& ip) {
   for (const Intent& intent : found->second) names_.insert(intent.service);
 }
 
+// The holder may have changed its mind about sharing.
+void AddressPlanner::look_at_who_would_share(const ObjectName& holder) {
+  const auto look = [&](const auto& waiting, const auto& key) {
+    if (const auto found = waiting.find(key); found != waiting.end()) names_.insert(found->second.begin(), found->second.end());
+  };
+  for (const IpAddress& ip : index_.records_of(holder)) {
+    look(hungry_for_, ip);
+    if (const BlockEntry* entry = entry_at(ip); entry != nullptr && !entry->sharing_key.empty()) look(hungry_to_share_, entry->sharing_key);
+  }
+}
+
+void AddressPlanner::look_at_readers_of(const std::string& block) {
+  if (!block_reads_.contains(block)) return;
+  for (const auto& [name, decision] : decisions_)
+    if (std::ranges::find(decision.block_reads, block) != decision.block_reads.end()) names_.insert(name);
+}
+
 void AddressPlanner::undo(const ObjectName& name) {
   const auto found = decisions_.find(name);
   if (found == decisions_.end()) return;
   const Decision decision = std::move(found->second);
   decisions_.erase(found);
-  hungry_.erase(name);
+  if (decision.hungry) {
+    hungry_.erase(name);
+    for (const IpAddress& ip : decision.wanted) erase_from(hungry_for_, ip, name);
+    erase_from(hungry_to_share_, decision.sharing_key, name);
+  }
   for (const std::string& block : decision.block_reads)
     if (const auto count = block_reads_.find(block); --count->second == 0) block_reads_.erase(count);
   for (const IpAddress& ip : decision.intents) {
@@ -248,57 +278,6 @@ void AddressPlanner::look_at_the_hungry() {
     undo(name);
     names_.insert(name);
   }
-}
-
-// -- quarantine -------------------------------------------------------------------------------------
-
-Duration AddressPlanner::quarantine_of(const BlockEntry& entry) const {
-  const Pool* pool = world_->pools.find(entry.pool);
-  return pool == nullptr ? options_.quarantine : pool->quarantine.value_or(options_.quarantine);
-}
-
-// Where the least recently used address goes first, the block remembers when each was freed.
-bool AddressPlanner::keeps_freed(const IpAddress& ip, const BlockEntry& entry) const {
-  const Pool* pool = world_->pools.find(entry.pool);
-  return pool != nullptr && !pool->deleting && pool->order == AllocationOrder::least_recently_used && pool->offers(ip);
-}
-
-bool AddressPlanner::quarantine_ended(const IpAddress& ip, const BlockEntry& entry) const {
-  const auto since = quarantined_since_.find(ip);
-  return since != quarantined_since_.end() && since->second + quarantine_of(entry) <= moment_.now;
-}
-
-void AddressPlanner::watch_quarantines(const IpRange& range, const AddressBlock* block) {
-  for (auto at = quarantined_since_.lower_bound(range.first); at != quarantined_since_.end() && range.contains(at->first);) {
-    const BlockEntry* entry = entry_at(at->first);
-    at = entry != nullptr && entry->holders.empty() ? std::next(at) : quarantined_since_.erase(at);
-  }
-  expired_.erase(expired_.lower_bound(range.first), expired_.upper_bound(range.last));
-  if (block == nullptr) return;
-  for (const auto& [ip, entry] : block->addresses) {
-    if (!entry.holders.empty()) continue;
-    const Instant since = quarantined_since_.try_emplace(ip, moment_.now).first->second;
-    quarantine_ends_.emplace(since + quarantine_of(entry), ip);
-  }
-}
-
-void AddressPlanner::end_quarantines() {
-  while (!quarantine_ends_.empty() && quarantine_ends_.begin()->first <= moment_.now) {
-    const IpAddress ip = quarantine_ends_.begin()->second;
-    quarantine_ends_.erase(quarantine_ends_.begin());
-    const BlockEntry* entry = entry_at(ip);
-    if (entry == nullptr || !entry->holders.empty() || !quarantine_ended(ip, *entry)) continue;
-    retry_ = true;
-    if (keeps_freed(ip, *entry)) continue;
-    expired_.insert(ip);
-    touched_.emplace(block_name(ip), block_range(ip).first);
-    look_at_intents_on(ip);
-  }
-}
-
-std::optional<Instant> AddressPlanner::wake_at() const {
-  if (quarantine_ends_.empty()) return std::nullopt;
-  return quarantine_ends_.begin()->first;
 }
 
 // -- what is held -----------------------------------------------------------------------------------
@@ -407,7 +386,16 @@ void AddressPlanner::decide(const ObjectName& name) {
     if (const auto since = waiting_since_.find(name); since != waiting_since_.end()) decision.write->since = since->second;
   if (decision.is_nothing()) return;
   for (const std::string& block : decision.block_reads) ++block_reads_[block];
-  if (decision.hungry) hungry_.insert(name);
+  if (decision.hungry) {
+    hungry_.insert(name);
+    decision.sharing_key = claim->sharing_key;
+    if (!claim->sharing_key.empty()) hungry_to_share_[claim->sharing_key].insert(name);
+    for (const FamilyClaim& family : claim->families) {
+      if (!family.wanted) continue;
+      decision.wanted.push_back(*family.wanted);
+      hungry_for_[*family.wanted].insert(name);
+    }
+  }
   decisions_.insert_or_assign(name, std::move(decision));
 }
 
@@ -425,7 +413,7 @@ void AddressPlanner::check_holder(Decision& decision,
     if (held.holder->state == HolderState::freeing)
       clear(decision, held, *service, records);
     else if (claim == nullptr)
-      start_giving_back(decision, held);
+      start_giving_back(decision, held, service);
     return;
   }
   if (!known_gone(held)) {
@@ -449,7 +437,7 @@ void AddressPlanner::check_holder(Decision& decision,
       return;
     }
   }
-  start_giving_back(decision, held);
+  start_giving_back(decision, held, service);
 }
 
 // B7. The cache may be older or newer than the record; a read that began after this version of the
@@ -459,8 +447,20 @@ bool AddressPlanner::known_gone(const Held& held) const {
   return read != gone_.end() && read->second.read_at > held.block->heard_at && read->second.found != held.holder->uid;
 }
 
-// B3.
-void AddressPlanner::start_giving_back(Decision& decision, const Held& held) { intend(decision, held, Intent::Kind::start_freeing); }
+// B3. A Service that was heard before the record was may have asked for it meanwhile.
+void AddressPlanner::start_giving_back(Decision& decision, const Held& held, const Service* service) {
+  if (service != nullptr && service->uid == held.holder->uid && !is_younger(*service, held))
+    decision.read_service = true;
+  else
+    intend(decision, held, Intent::Kind::start_freeing);
+}
+
+bool AddressPlanner::is_younger(const Service& service, const Held& held) const {
+  const std::uint64_t since = index_.held_since(held.ip);
+  if (service.heard_at > since) return true;
+  const auto read = gone_.find(service.name);
+  return read != gone_.end() && read->second.read_at > since && read->second.found == service.uid;
+}
 
 bool AddressPlanner::is_cleared(const Held& held) const {
   const auto cleared = cleared_.find({held.ip, held.holder->uid});
@@ -566,7 +566,7 @@ void AddressPlanner::settle(Decision& decision,
   if (claim.all_or_none && !all && !shows_any && !waits) {
     // Together or not at all: what it has of one family goes back.
     takings.clear();
-    for (const Held& held : keep) start_giving_back(decision, held);
+    for (const Held& held : keep) start_giving_back(decision, held, &service);
     keep.clear();
   }
   for (const Taking& taking : takings) join(decision, service, claim, taking);
@@ -586,7 +586,7 @@ void AddressPlanner::settle(Decision& decision,
     // The new ones are shown, so the old ones can go.
     if (shows_only(service, keep))
       for (const Held& held : mine)
-        if (std::ranges::none_of(keep, [&](const Held& kept) { return kept.ip == held.ip; })) start_giving_back(decision, held);
+        if (std::ranges::none_of(keep, [&](const Held& kept) { return kept.ip == held.ip; })) start_giving_back(decision, held, &service);
   }
 }
 
@@ -647,9 +647,30 @@ void AddressPlanner::publish(Decision& decision, const Service& service, const C
     // B4.
     for (const Held& one : held)
       if (one.block->read_at <= service.heard_at) decision.block_reads.push_back(one.block->name);
+    if (patch.ingress && !may_take_off(decision, service, *patch.ingress)) return;
     if (!decision.block_reads.empty()) return;
   }
   decision.write = ServiceWrite{.kind = ServiceWrite::Kind::publish, .patch = std::move(patch), .newly = std::move(newly)};
+}
+
+// B4, for what is shown and would not be any more: another controller may have recorded it for this Service.
+bool AddressPlanner::may_take_off(Decision& decision, const Service& service, const std::vector<Ingress>& rest) const {
+  bool may = true;
+  for (const Ingress& shown : service.ingress) {
+    const auto ip = IpAddress::parse(shown.ip);
+    if (!ip || std::ranges::any_of(rest, [&](const Ingress& one) { return IpAddress::parse(one.ip) == ip; })) continue;
+    const std::string block = block_name(*ip);
+    if (is_known_since(block, service)) continue;
+    decision.block_reads.push_back(block);
+    may = false;
+  }
+  return may;
+}
+
+bool AddressPlanner::is_known_since(const std::string& block, const Service& service) const {
+  if (const AddressBlock* known = world_->blocks.find(block)) return known->read_at > service.heard_at;
+  const auto absent = absent_.find(block);
+  return absent != absent_.end() && absent->second > service.heard_at;
 }
 
 void AddressPlanner::tell_why_not(Decision& decision, const Service& service, const std::vector<Held>& records) const {
@@ -664,6 +685,7 @@ void AddressPlanner::tell_why_not(Decision& decision, const Service& service, co
     return entry != nullptr && !entry->holders.empty();
   });
   if (rest != service.ingress) {
+    if (!may_take_off(decision, service, rest)) return;
     patch.ingress = std::move(rest);
     decision.write = ServiceWrite{.kind = ServiceWrite::Kind::strip, .patch = std::move(patch)};
     return;
@@ -675,229 +697,18 @@ void AddressPlanner::tell_why_not(Decision& decision, const Service& service, co
   if (!patch.changes_nothing()) decision.write = ServiceWrite{.kind = ServiceWrite::Kind::tell, .patch = std::move(patch)};
 }
 
-// -- intents ----------------------------------------------------------------------------------------
-
-void AddressPlanner::intend(Decision& decision, const IpAddress& ip, Intent intent) {
-  if (intent.takes()) {
-    index_.assign(ip);
-    ++intended_[{intent.tags.pool, intent.service.space}];
-    if (!intent.tags.sharing_key.empty()) about_to_share_[intent.tags.sharing_key].insert(ip);
-  }
-  intents_[ip].push_back(std::move(intent));
-  decision.intents.push_back(ip);
-  touched_.emplace(block_name(ip), block_range(ip).first);
-}
-
-void AddressPlanner::intend(Decision& decision, const Held& held, Intent::Kind kind) {
-  intend(decision, held.ip, {.kind = kind, .service = held.holder->service, .uid = held.holder->uid});
-}
-
-BlockEntry AddressPlanner::tags_of(const Pool& pool, const Claim& claim) {
-  BlockEntry out;
-  out.pool = pool.name;
-  out.protocol = pool.protocol;
-  out.interface = pool.interface;
-  out.sharing_key = claim.sharing_key;
-  return out;
-}
-
-void AddressPlanner::join(Decision& decision, const Service& service, const Claim& claim, const Taking& taking) {
-  intend(decision, taking.ip,
-         {.kind = Intent::Kind::join, .service = service.name, .uid = service.uid, .tags = tags_of(*taking.pool, claim)});
-}
-
-void AddressPlanner::hand_over(Decision& decision, const Held& held, const Service& service, const Claim& claim) {
-  const Pool* home = home_of(held.ip, *held.entry);
-  BlockEntry tags = home == nullptr ? *held.entry : tags_of(*home, claim);
-  intend(decision, held.ip,
-         {.kind = Intent::Kind::hand_over, .service = service.name, .uid = held.holder->uid, .next = service.uid, .tags = std::move(tags)});
-}
-
-// Edits of the pool reach the record of what it gave before; so does the Service's sharing key.
-void AddressPlanner::retag(Decision& decision, const Held& held, const Claim& claim) {
-  const auto& holders = held.entry->holders;
-  if (held.holder != &*std::ranges::find(holders, HolderState::held, &Holder::state)) return;  // the first one does it
-  const Pool* home = home_of(held.ip, *held.entry);
-  if (home == nullptr || !home->invalid.empty()) return;
-  BlockEntry tags = tags_of(*home, claim);
-  if (holders.size() > 1) tags.sharing_key = held.entry->sharing_key;
-  const BlockEntry& now = *held.entry;
-  if (std::tie(tags.pool, tags.protocol, tags.interface, tags.sharing_key) ==
-      std::tie(now.pool, now.protocol, now.interface, now.sharing_key))
-    return;
-  intend(decision, held.ip,
-         {.kind = Intent::Kind::retag, .service = held.holder->service, .uid = held.holder->uid, .tags = std::move(tags)});
-}
-
-// -- blocks -----------------------------------------------------------------------------------------
-
-void AddressPlanner::compose_blocks() {
-  for (const auto& [name, first] : touched_) {
-    const AddressBlock* known = world_->blocks.find(name);
-    AddressBlock draft;
-    if (known != nullptr) draft = *known;
-    draft.name = name;
-    const IpRange range = block_range(first);
-    for (auto at = expired_.lower_bound(range.first); at != expired_.end() && range.contains(*at); ++at) {
-      const auto entry = draft.addresses.find(*at);
-      if (entry != draft.addresses.end() && entry->second.holders.empty()) draft.addresses.erase(entry);
-    }
-    for (auto at = intents_.lower_bound(range.first); at != intents_.end() && range.contains(at->first); ++at)
-      apply(at->second, draft.addresses[at->first]);
-    std::erase_if(draft.addresses, [](const auto& item) { return item.second == BlockEntry{}; });
-    if (known == nullptr ? draft.addresses.empty() : draft.addresses == known->addresses && !draft.addresses.empty())
-      block_writes_.erase(name);
-    else
-      block_writes_.insert_or_assign(name, BlockWrite{std::move(draft)});
-  }
-}
-
-void AddressPlanner::apply(const std::vector<Intent>& intents, BlockEntry& entry) const {
-  const auto set_tags = [&](const BlockEntry& tags) {
-    entry.pool = tags.pool;
-    entry.protocol = tags.protocol;
-    entry.interface = tags.interface;
-    entry.sharing_key = tags.sharing_key;
-  };
-  for (const Intent& intent : intents) {
-    const auto holder = std::ranges::find_if(entry.holders,
-                                             [&](const Holder& one) { return one.service == intent.service && one.uid == intent.uid; });
-    if (intent.kind != Intent::Kind::join && holder == entry.holders.end()) continue;
-    switch (intent.kind) {
-      case Intent::Kind::join:
-        if (entry.holders.empty()) {
-          entry = {};
-          set_tags(intent.tags);
-        }
-        entry.holders.push_back({intent.service, intent.uid, HolderState::held, ""});
-        break;
-      case Intent::Kind::hand_over:
-        *holder = {intent.service, intent.next, HolderState::held, ""};
-        set_tags(intent.tags);
-        break;
-      case Intent::Kind::start_freeing:
-        holder->state = HolderState::freeing;
-        holder->mark = fmt::format("{}-{}", options_.mark_prefix, moment_.now.since_start.count());
-        break;
-      case Intent::Kind::remove:
-        entry.holders.erase(holder);
-        if (entry.holders.empty()) {
-          entry.reserved_for = intent.service.to_string();
-          entry.freed_at = moment_.wall;
-        }
-        break;
-      case Intent::Kind::retag: set_tags(intent.tags); break;
-    }
-  }
-}
-
-// -- pools ------------------------------------------------------------------------------------------
-
-void AddressPlanner::upkeep_pools() {
-  for (const std::string& name : index_.take_changed_pools()) {
-    changed_pools_.insert(name);
-    upkeep_.insert(name);
-  }
-  for (const std::string& name : upkeep_) {
-    pool_writes_.erase(name);
-    const Pool* pool = world_->pools.find(name);
-    if (pool == nullptr) continue;
-    const bool has = std::ranges::find(pool->finalizers, keys::pool_finalizer) != pool->finalizers.end();
-    std::vector<std::string> finalizers = pool->finalizers;
-    if (!pool->deleting && !has)
-      finalizers.emplace_back(keys::pool_finalizer);
-    else if (pool->deleting && has && !is_in_use(name))  // it waits for its last address
-      std::erase(finalizers, std::string{keys::pool_finalizer});
-    else
-      continue;
-    pool_writes_.emplace(name, PoolWrite{*pool, std::move(finalizers)});
-  }
-  upkeep_.clear();
-}
-
-bool AddressPlanner::is_in_use(const std::string& pool) const {
-  if (!index_.use_of(pool).used.empty()) return true;
-  const auto about = intended_.lower_bound({pool, ""});
-  return about != intended_.end() && about->first.first == pool;
-}
-
-Pool::Status AddressPlanner::pool_status(const Pool& pool, const World& world, const std::string& wall) const {
-  Pool::Status out;
-  out.pool_size = pool.size();
-  out.ready = pool.invalid.empty();
-  if (!pool.ranges.empty()) {
-    out.first_ip = pool.ranges.front().first.to_string();
-    out.last_ip = pool.ranges.back().last.to_string();
-    out.v4 = pool.ranges.front().first.family == IpFamily::v4;
-  }
-  out.used = index_.use_of(pool.name).used;
-  out.usage = static_cast<std::int64_t>(out.used.size());
-  out.occupied = out.ready && out.usage >= out.pool_size;
-  std::uint64_t taken = 0;
-  for (const IpRange& range : pool.offered) taken += index_.taken_in(range, pool.avoid_buggy_ips);
-  out.free = std::max<std::int64_t>(out.pool_size - static_cast<std::int64_t>(taken), 0);
-
-  const auto say = [&](std::string type, bool is, std::string reason, std::string message) {
-    Condition condition{std::move(type), is ? "True" : "False", std::move(reason), clipped(message, condition_message_max)};
-    const auto known = std::ranges::find(pool.status.conditions, condition.type, &Condition::type);
-    const bool as_before = known != pool.status.conditions.end() && known->status == condition.status;
-    condition.last_transition = as_before ? known->last_transition : wall;
-    const bool same = known != pool.status.conditions.end() && known->says_as(condition);
-    condition.observed_generation = same ? known->observed_generation : pool.generation;
-    out.conditions.push_back(std::move(condition));
-  };
-  if (!pool.invalid.empty())
-    say("Ready", false, "Invalid", pool.invalid);
-  else if (pool.deleting)
-    say("Ready", false, "Deleting", out.used.empty() ? "" : fmt::format("waits for {} addresses in use", out.used.size()));
-  else if (pool.disabled)
-    say("Ready", false, "Disabled", "spec.disable is true: no new addresses are given out");
-  else if (out.free == 0)
-    say("Ready", false, "Full", fmt::format("all {} addresses are taken", out.pool_size));
-  else
-    say("Ready", true, "Ready", "");
-
-  std::string overlapping;
-  for (const auto& [name, other] : world.pools.rows()) {
-    if (name == pool.name) continue;
-    const bool overlaps = std::ranges::any_of(pool.ranges, [&](const IpRange& mine) {
-      return std::ranges::any_of(other.ranges, [&](const IpRange& theirs) { return mine.overlaps(theirs); });
-    });
-    if (overlaps) overlapping += (overlapping.empty() ? "" : ", ") + name;
-  }
-  say("Overlapping", !overlapping.empty(), overlapping.empty() ? "NoOverlap" : "Overlap",
-      overlapping.empty()
-          ? ""
-          : "eip address overlap with " + overlapping + ": no address is given twice, but whose it is depends on the order");
-
-  std::size_t orphans = 0;
-  std::string some;
-  for (const auto& [address, services] : out.used) {
-    const auto ip = IpAddress::parse(address);
-    if (!ip || pool.offers(*ip)) continue;
-    if (++orphans <= 3) some += fmt::format("{}{} ({})", some.empty() ? "" : ", ", address, services);
-  }
-  if (!pool.invalid.empty()) orphans = 0;
-  say("Orphans", orphans > 0, orphans > 0 ? "InUseOutside" : "None",
-      orphans == 0 ? ""
-                   : fmt::format("{} addresses in use are not in the pool any more: {}; set spec.drain to true to move their Services",
-                                 orphans, some));
-  const bool cut = out.used.size() > used_entries_max;
-  if (cut) {
-    out.used.erase(std::next(out.used.begin(), used_entries_max), out.used.end());
-    say("UsedIsCut", true, "TooMany",
-        fmt::format("status.used shows {} of {} addresses: more does not go into one object; all are recorded "
-                    "in the AddressBlocks",
-                    used_entries_max, out.usage));
-  }
-  return out;
-}
-
 // -- asked by others --------------------------------------------------------------------------------
 
 void AddressPlanner::was_cleared(const ObjectName& name, const GivingBack& step) {
   cleared_[{step.ip, step.uid}] = step.mark;
   names_.insert(name);
+}
+
+void AddressPlanner::block_was_absent(const std::string& name, std::uint64_t read_at) {
+  constexpr std::size_t most = 4096;
+  if (absent_.size() >= most) absent_.clear();  // then it is read again
+  absent_[name] = read_at;
+  look_at_readers_of(name);
 }
 
 void AddressPlanner::service_was_read(const ObjectName& name, std::uint64_t read_at, Uid found) {

@@ -62,7 +62,7 @@ struct AllocationOptions {
 
 struct Moment {
   Instant now;
-  std::string wall;  // RFC 3339, for what people read
+  WallTime wall;  // for what people read
 };
 
 struct BlockWrite {
@@ -112,6 +112,7 @@ class AddressPlanner {
   // What happened to writes and reads, which no table tells.
   void was_cleared(const ObjectName& name, const GivingBack& step);                 // B5
   void service_was_read(const ObjectName& name, std::uint64_t read_at, Uid found);  // B7; no uid: not found
+  void block_was_absent(const std::string& name, std::uint64_t read_at);            // B4
 
   // The writes and reads that may be made now. They stay until the tables show them done.
   [[nodiscard]] const std::map<std::string, BlockWrite>& block_writes() const { return block_writes_; }
@@ -123,7 +124,7 @@ class AddressPlanner {
   std::vector<ObjectName> take_changed() { return std::exchange(changed_, {}); }
   // Pools whose status may have changed since the last call.
   std::set<std::string> take_changed_pools() { return std::exchange(changed_pools_, {}); }
-  [[nodiscard]] Pool::Status pool_status(const Pool& pool, const World& world, const std::string& wall) const;
+  [[nodiscard]] Pool::Status pool_status(const Pool& pool, const World& world, WallTime wall) const;
 
   // Why, and why not; nullptr: nothing is wrong.
   [[nodiscard]] const Pending* pending(const ObjectName& name) const;
@@ -167,11 +168,17 @@ class AddressPlanner {
     std::optional<Pending> pending;
     bool misaddressed = false;
     bool hungry = false;  // takes what becomes free
+    std::vector<IpAddress> wanted;  // if hungry: what it waits for
+    std::string sharing_key;
     bool taking = false;
     [[nodiscard]] bool is_waiting() const { return hungry || taking || !block_reads.empty(); }
     [[nodiscard]] bool is_nothing() const {
       return intents.empty() && block_reads.empty() && !read_service && !write && !pending && !hungry;
     }
+  };
+  struct Quarantine {
+    Instant since;  // first seen without holders
+    std::string freed_at;
   };
   struct Taking {
     IpAddress ip;
@@ -184,6 +191,8 @@ class AddressPlanner {
   void take_in(const std::string& block_name);
   void take_in(const ObjectName& name);
   void look_at_intents_on(const IpAddress& ip);
+  void look_at_readers_of(const std::string& block);
+  void look_at_who_would_share(const ObjectName& holder);
   void undo(const ObjectName& name);
   void look_at_the_hungry();
 
@@ -191,6 +200,7 @@ class AddressPlanner {
   [[nodiscard]] Duration quarantine_of(const BlockEntry& entry) const;
   [[nodiscard]] bool keeps_freed(const IpAddress& ip, const BlockEntry& entry) const;
   [[nodiscard]] bool quarantine_ended(const IpAddress& ip, const BlockEntry& entry) const;
+  [[nodiscard]] bool is_same_quarantine(const IpAddress& ip, const Quarantine& known) const;
   void watch_quarantines(const IpRange& range, const AddressBlock* block);
   void end_quarantines();
 
@@ -213,7 +223,8 @@ class AddressPlanner {
                     const Claim* claim,
                     std::vector<IpFamily>& coming);
   [[nodiscard]] bool known_gone(const Held& held) const;
-  void start_giving_back(Decision& decision, const Held& held);
+  void start_giving_back(Decision& decision, const Held& held, const Service* service);
+  [[nodiscard]] bool is_younger(const Service& service, const Held& held) const;
   [[nodiscard]] bool is_cleared(const Held& held) const;
   void clear(Decision& decision, const Held& held, const Service& service, const std::vector<Held>& records) const;
   void strip_leftovers(Decision& decision, const Service& service, SkipReason reason) const;
@@ -225,6 +236,8 @@ class AddressPlanner {
               const std::vector<IpFamily>& coming);
   [[nodiscard]] static bool shows_only(const Service& service, const std::vector<Held>& held);
   void publish(Decision& decision, const Service& service, const Claim& claim, const std::vector<Held>& held);
+  [[nodiscard]] bool is_known_since(const std::string& block, const Service& service) const;
+  bool may_take_off(Decision& decision, const Service& service, const std::vector<Ingress>& rest) const;
   void tell_why_not(Decision& decision, const Service& service, const std::vector<Held>& records) const;
 
   // taking (take.cpp)
@@ -259,7 +272,7 @@ class AddressPlanner {
   [[nodiscard]] bool may_adopt(const Service& service, const IpAddress& ip) const;
   [[nodiscard]] bool is_unrecorded_for(const Service& service, const IpAddress& ip) const;
   [[nodiscard]] std::string obstacle(const Service& service, const Claim& claim, const IpAddress& ip, SharingConsent consent) const;
-  [[nodiscard]] Refusal full(const Pool& pool) const;
+  [[nodiscard]] static Refusal full(const Pool& pool);
 
   // intents, blocks, pools
   void intend(Decision& decision, const IpAddress& ip, Intent intent);
@@ -280,6 +293,8 @@ class AddressPlanner {
   AddressIndex index_;
   std::map<ObjectName, Decision> decisions_;
   std::set<ObjectName> hungry_;
+  std::map<IpAddress, std::set<ObjectName>> hungry_for_;          // by wanted address
+  std::map<std::string, std::set<ObjectName>> hungry_to_share_;  // by sharing key
   std::map<IpAddress, std::vector<Intent>> intents_;
   std::map<std::pair<std::string, std::string>, std::int64_t> intended_;  // pool and namespace -> addresses about to be taken
   std::map<std::string, Pool> pools_;  // as they were when everything was last looked at, without status
@@ -294,7 +309,8 @@ class AddressPlanner {
   };
   std::map<ObjectName, GoneRead> gone_;
   std::map<std::pair<IpAddress, Uid>, std::string> cleared_;  // the mark of the giving back
-  std::map<IpAddress, Instant> quarantined_since_;  // first seen without holders
+  std::map<IpAddress, Quarantine> quarantines_;
+  std::map<std::string, std::uint64_t> absent_;  // blocks that a read begun then did not find
   std::set<std::pair<Instant, IpAddress>> quarantine_ends_;
   std::set<IpAddress> expired_;  // to be taken out of their blocks
   std::map<ObjectName, Instant> waiting_since_;

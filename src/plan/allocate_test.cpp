@@ -12,7 +12,8 @@ using namespace std::chrono_literals;
 using Kind = ServiceWrite::Kind;
 
 const Pool lan = pool("lan", "192.0.2.0/24", is_default);
-const std::string wall = "2026-06-01T12:00:00Z";
+const WallTime today{std::chrono::hours{24} * 20605};
+const std::string wall = to_rfc3339(today);
 
 // One process: its memory, and what it plans of the objects it is shown.
 struct Process {
@@ -20,8 +21,8 @@ struct Process {
   World known;
   AddressPlan plan(Objects objects, Instant now = at(0s)) {
     fill(known, std::move(objects));
-    planner.plan(known, {now, wall});
-    return summary(planner, known, {now, wall});
+    planner.plan(known, {now, today});
+    return summary(planner, known, {now, today});
   }
 };
 AddressPlan plan(Objects objects) { return Process{}.plan(std::move(objects)); }
@@ -58,7 +59,7 @@ TEST(Allocate, NothingIsDecidedBeforeEveryTableWasListed) {
     if (missing != 1) partly.pools.replace({lan}, version, true);
     if (missing != 2) partly.blocks.replace({}, version, true);
     if (missing != 3) partly.namespaces.replace({}, version, true);
-    EXPECT_TRUE(is_idle(plan_addresses(partly, {at(0s), wall}, {}))) << missing;
+    EXPECT_TRUE(is_idle(plan_addresses(partly, {at(0s), today}, {}))) << missing;
   }
 }
 
@@ -288,7 +289,7 @@ TEST(Publish, ANewWishIsSecuredThenShownThenTheOldIsGivenBack) {
   ASSERT_EQ(show.service_writes.size(), 1U);
   EXPECT_EQ(show.service_writes[0].patch.ingress, (std::vector<Ingress>{{"192.0.2.8", ""}}));
 
-  const Service moved = service("web", served("lan", "192.0.2.8"), wish);
+  const Service moved = service("web", served("lan", "192.0.2.8"), wish, heard(30));
   const AddressPlan give_back = plan({.services = {moved}, .pools = {lan}, .blocks = {both}});
   EXPECT_EQ(records(give_back), (Lines{"192.0.2.3 shop/web freeing", "192.0.2.8 shop/web held"}));
 }
@@ -301,7 +302,8 @@ TEST(Publish, AWishThatCannotBeMetLeavesWhatThereIs) {
   EXPECT_EQ(out.service_writes[0].patch.ingress, std::nullopt);
   EXPECT_EQ(out.service_writes[0].patch.conditions->at(0).status, "True");
   EXPECT_EQ(out.service_writes[0].patch.conditions->at(0).message,
-            "192.0.2.3 from lan; no available eip was found containing the ip:[203.0.113.9]");
+            "192.0.2.3 from lan; no available eip was found containing the ip:[203.0.113.9]: correct annotation "
+            "eip.openelb.kubesphere.io/v1alpha1");
   EXPECT_EQ(pending_reason(out), "wanted_ip_no_pool");
 }
 
@@ -314,7 +316,7 @@ TEST(Publish, AnotherWishInTheSamePoolDoesNotHaltWhatIsPublished) {
 
 // -- giving back ----------------------------------------------------------------------------------
 
-Service deleted_service() { return service("web", served("lan", "192.0.2.3"), deleting<Service>); }
+Service deleted_service() { return service("web", served("lan", "192.0.2.3"), deleting<Service>, heard(30)); }
 
 TEST(GiveBack, GoesFromFreeingOverTheClearedServiceToQuarantineAndOut) {
   Process process;
@@ -423,6 +425,17 @@ TEST(GiveBack, AServiceIsTakenForGoneOnlyAfterAFreshReadThatIsYoungerThanTheReco
   EXPECT_EQ(records(process.plan(objects)), Lines{"192.0.2.3 shop/web freeing"});
 }
 
+TEST(GiveBack, AServiceHeardBeforeTheRecordMayAskForItByNow) {
+  const Service silent = service("web", [](Service& s) { s.load_balancer_class = "example.com/lb"; });  // heard at 10
+  const Objects objects{.services = {silent}, .pools = {lan}, .blocks = {block({{"192.0.2.3", held(silent, "lan")}})}};
+  Process process;
+  const AddressPlan ask = process.plan(objects);
+  EXPECT_TRUE(ask.block_writes.empty());
+  EXPECT_EQ(ask.service_reads, std::set<ObjectName>{silent.name});
+  process.planner.service_was_read(silent.name, 21, silent.uid);
+  EXPECT_EQ(records(process.plan(objects)), Lines{"192.0.2.3 shop/web freeing"});
+}
+
 TEST(GiveBack, WhatWasMadeAnewUnderItsNameGetsTheAddressInOneSwap) {
   const Service before = service("web", served("lan", "192.0.2.3"));
   const Service now = service("web", [](Service& s) { s.uid = {"re-created"}; });
@@ -504,6 +517,299 @@ TEST(Pools, TheStatusSaysWhoHasWhat) {
                          {"Overlapping", "False", "NoOverlap", "", wall},
                          {"Orphans", "False", "None", "", wall}};
   EXPECT_EQ(status, expected);
+}
+
+TEST(Pools, EditsReachTheRecordOfWhatWasGivenBefore) {
+  const Service web = service("web", served("lan", "192.0.2.3"));
+  const Objects objects{.services = {web},
+                        .pools = {pool("lan", "192.0.2.0/24",
+                                       [](Pool& p) {
+                                         p.protocol = Protocol::layer2;
+                                         p.interface = "eth0";
+                                       })},
+                        .blocks = {block({{"192.0.2.3", held(web, "lan")}})}};
+  const AddressPlan out = plan(objects);
+  ASSERT_EQ(out.block_writes.size(), 1U);
+  const BlockEntry& entry = out.block_writes[0].block.addresses.begin()->second;
+  EXPECT_EQ(entry.protocol, Protocol::layer2);
+  EXPECT_EQ(entry.interface, "eth0");
+  EXPECT_EQ(entry.holders, objects.blocks[0].addresses.begin()->second.holders);
+}
+
+TEST(Pools, TheStatusTellsOfOverlapAndOfAddressesOutside) {
+  const Service web = service("web", served("lan", "192.0.2.3"));
+  const auto statuses = plan({.services = {web},
+                              .pools = {pool("lan", "192.0.2.64-192.0.2.99"), pool("wan", "192.0.2.90/32")},
+                              .blocks = {block({{"192.0.2.3", held(web, "lan")}})}})
+                            .pool_status;
+  const Pool::Status& lan_status = statuses.at("lan");
+  EXPECT_EQ(lan_status.free, 36);
+  EXPECT_EQ(lan_status.conditions[0].status, "True");
+  EXPECT_EQ(lan_status.conditions[1].message.rfind("eip address overlap with wan", 0), 0U);
+  EXPECT_NE(lan_status.conditions[2].message.find("192.0.2.3 (shop/web)"), std::string::npos);
+}
+
+TEST(Pools, ALargePoolIsShownSaturated) {
+  const auto status = plan({.pools = {pool("six", "2001:db8::/48")}}).pool_status.at("six");
+  EXPECT_EQ(status.pool_size, INT64_MAX);
+  EXPECT_EQ(status.free, INT64_MAX);
+  EXPECT_FALSE(status.occupied);
+}
+
+TEST(Pools, SeveralRangesExclusionsAndBuggyAddresses) {
+  Pool many = pool("lan", "192.0.2.254-192.0.3.1, 198.51.100.7", is_default, [](Pool& p) {
+    p.avoid_buggy_ips = true;
+    p.offered = subtract(p.ranges, {{ip("192.0.3.1"), ip("192.0.3.1")}});
+  });
+  EXPECT_EQ(many.size(), 2);
+  const AddressPlan out = plan({.services = {service("a"), service("b"), service("c")}, .pools = {many}});
+  EXPECT_EQ(records(out), (Lines{"192.0.2.254 shop/a held", "198.51.100.7 shop/b held"}));
+  EXPECT_EQ(out.pending.at(0).text(), "no suitable ip to allocate: lan: full (2/2)");
+  EXPECT_EQ(pending_reason(plan({.services = {service("a", annotated(keys::wanted_ip, "192.0.3.1"))}, .pools = {many}})),
+            "wanted_ip_not_given");
+}
+
+TEST(Pools, ADrainedPoolIsLeftForAnotherNewAddressFirst) {
+  const Service web = service("web", served("old", "192.0.2.3"));
+  const auto draining = [](Pool& p) { p.drain = true; };
+  const Pool next = pool("next", "198.51.100.0/24", is_default);
+  const auto record = block({{"192.0.2.3", held(web, "old")}});
+  for (const Pool& old : {pool("old", "192.0.2.0/24", draining, disabled), pool("old", "192.0.2.0/24", draining, deleting<Pool>),
+                          pool("old", "192.0.2.64/26", draining)})
+    EXPECT_EQ(records(plan({.services = {web}, .pools = {old, next}, .blocks = {record}})), Lines{"198.51.100.0 shop/web held"});
+  EXPECT_TRUE(plan({.services = {web}, .pools = {pool("old", "192.0.2.0/24", draining), next}, .blocks = {record}}).block_writes.empty())
+      << "it offers the address";
+  const AddressPlan nowhere = plan({.services = {web}, .pools = {pool("old", "192.0.2.0/24", draining, disabled)}, .blocks = {record}});
+  EXPECT_TRUE(nowhere.block_writes.empty());
+  EXPECT_TRUE(nowhere.pending.at(0).holds);
+}
+
+TEST(Pools, AQuotaCountsTheAddressesOfANamespace) {
+  const Pool fenced = pool("lan", "192.0.2.0/24", is_default, [](Pool& p) { p.namespace_quotas = {{"*", 1}, {"big", 2}}; });
+  const auto of_big = [](Service& s) { s.name.space = "big"; };
+  const AddressPlan out = plan({.services = {service("a"), service("b"), service("x", of_big), service("y", of_big)}, .pools = {fenced}});
+  EXPECT_EQ(records(out), (Lines{"192.0.2.0 big/x held", "192.0.2.1 big/y held", "192.0.2.2 shop/a held"}));
+  EXPECT_EQ(out.pending.at(0).text(), "lan: quota of namespace shop used up (1/1; Eip spec.namespaceQuotas)");
+}
+
+TEST(Pools, AReservationKeepsAnAddressForItsService) {
+  const Pool keeping = pool("lan", "192.0.2.0/24", is_default, [](Pool& p) { p.reservations = {{ip("192.0.2.0"), {"shop", "later"}}}; });
+  EXPECT_EQ(records(plan({.services = {service("web")}, .pools = {keeping}})), Lines{"192.0.2.1 shop/web held"});
+  EXPECT_EQ(records(plan({.services = {service("later")}, .pools = {keeping}})), Lines{"192.0.2.0 shop/later held"});
+  EXPECT_EQ(pending_reason(plan({.services = {service("web", annotated(keys::wanted_ip, "192.0.2.0"))}, .pools = {keeping}})),
+            "wanted_ip_reserved");
+}
+
+TEST(Pools, TheLeastRecentlyUsedAddressGoesFirstWhereThatIsAsked) {
+  const Pool turning = pool("lan", "192.0.2.0-192.0.2.1", is_default, [](Pool& p) { p.order = AllocationOrder::least_recently_used; });
+  const auto freed = [](const Service& by, std::string when) {
+    BlockEntry out = quarantined(by, "lan");
+    out.freed_at = std::move(when);
+    return out;
+  };
+  Process process;
+  const Objects objects{.services = {service("web")},
+                        .pools = {turning},
+                        .blocks = {block({{"192.0.2.0", freed(service("x"), "2026-05-02T00:00:00Z")},
+                                          {"192.0.2.1", freed(service("y"), "2026-05-01T00:00:00Z")}})}};
+  EXPECT_EQ(process.plan(objects).wake_at, at(1s)) << "their quarantine";
+  EXPECT_EQ(records(process.plan(objects, at(1s))), (Lines{"192.0.2.0 reserved for shop/x", "192.0.2.1 shop/web held"}));
+  const Objects fresh{
+      .services = {service("web")}, .pools = {turning}, .blocks = {block({{"192.0.2.0", freed(service("x"), "2026-05-02T00:00:00Z")}})}};
+  EXPECT_EQ(records(process.plan(fresh, at(2s))), (Lines{"192.0.2.0 reserved for shop/x", "192.0.2.1 shop/web held"})) << "never used";
+}
+
+TEST(Quarantine, ThePoolSaysHowLong) {
+  Process process;
+  const Pool slow = pool("lan", "192.0.2.0/24", [](Pool& p) { p.quarantine = 1h; });
+  const Objects objects{.pools = {slow}, .blocks = {block({{"192.0.2.0", quarantined(service("x"), "lan")}})}};
+  EXPECT_EQ(process.plan(objects).wake_at, at(1h));
+  EXPECT_TRUE(is_idle(process.plan(objects, at(59min))));
+  EXPECT_EQ(process.plan(objects, at(1h)).block_writes.size(), 1U);
+}
+
+// -- two families -----------------------------------------------------------------------------------
+
+const Pool six = pool("six", "2001:db8::/64", is_default);
+
+TEST(DualStack, OneAddressOfEachFamilyFromWhateverPoolHasIt) {
+  const AddressPlan out = plan({.services = {service("web", dual_stack)}, .pools = {lan, six}});
+  EXPECT_EQ(records(out), (Lines{"192.0.2.0 shop/web held", "2001:db8:: shop/web held"}));
+  EXPECT_TRUE(out.pending.empty());
+}
+
+TEST(DualStack, BothAreShownInOneWriteInTheServicesOrder) {
+  const Service web = service("web", dual_stack, [](Service& s) { std::swap(s.families[0], s.families[1]); });
+  const auto four = block({{"192.0.2.0", held(web, "lan")}});
+  const AddressPlan half = plan({.services = {web}, .pools = {lan, six}, .blocks = {four}});
+  EXPECT_TRUE(half.service_writes.empty()) << "the other is on its way";
+  const AddressPlan out = plan({.services = {web}, .pools = {lan, six}, .blocks = {four, block({{"2001:db8::", held(web, "six")}})}});
+  ASSERT_EQ(out.service_writes.size(), 1U);
+  EXPECT_EQ(out.service_writes[0].patch.ingress, (std::vector<Ingress>{{"2001:db8::"}, {"192.0.2.0"}}));
+  EXPECT_EQ(out.service_writes[0].patch.annotations.at(std::string{keys::allocated}), "2001:db8::,192.0.2.0");
+  EXPECT_EQ(out.service_writes[0].patch.labels.at(std::string{keys::pool}), "six");
+}
+
+TEST(DualStack, WhoPrefersBothTakesOneAndHearsWhyNotTheOther) {
+  const Service web = service("web", dual_stack);
+  const AddressPlan out = plan({.services = {web}, .pools = {lan}, .blocks = {block({{"192.0.2.0", held(web, "lan")}})}});
+  ASSERT_EQ(out.service_writes.size(), 1U);
+  EXPECT_EQ(out.service_writes[0].patch.ingress, (std::vector<Ingress>{{"192.0.2.0"}}));
+  const Condition& condition = out.service_writes[0].patch.conditions->at(0);
+  EXPECT_EQ(condition.status, "True");
+  EXPECT_NE(condition.message.find("lan: family"), std::string::npos);
+}
+
+TEST(DualStack, WhoRequiresBothTakesBothOrNone) {
+  EXPECT_EQ(records(plan({.services = {service("web", both_or_none)}, .pools = {lan, six}})).size(), 2U);
+  const AddressPlan none = plan({.services = {service("web", both_or_none)}, .pools = {lan}});
+  EXPECT_TRUE(none.block_writes.empty());
+  EXPECT_EQ(pending_reason(none), "no_pool");
+  const Service web = service("web", both_or_none, heard(30));
+  const AddressPlan half = plan({.services = {web}, .pools = {lan}, .blocks = {block({{"192.0.2.0", held(web, "lan")}})}});
+  EXPECT_EQ(records(half), Lines{"192.0.2.0 shop/web freeing"}) << "the other was lost on the way";
+}
+
+TEST(DualStack, TheSecondComesLaterWithoutTouchingTheFirst) {
+  const Service web = service("web", served("lan", "192.0.2.7"), dual_stack);
+  const AddressPlan out = plan({.services = {web}, .pools = {lan, six}, .blocks = {block({{"192.0.2.7", held(web, "lan")}})}});
+  EXPECT_EQ(records(out), Lines{"2001:db8:: shop/web held"});
+}
+
+TEST(DualStack, TheSecondGoesWhenOnlyOneIsAskedFor) {
+  const Service web = service("web", served("lan", "192.0.2.7"), shows("2001:db8::"));
+  const AddressPlan out = plan({.services = {web},
+                                .pools = {lan, six},
+                                .blocks = {block({{"192.0.2.7", held(web, "lan")}}), block({{"2001:db8::", held(web, "six")}})}});
+  ASSERT_EQ(out.service_writes.size(), 1U);
+  EXPECT_EQ(out.service_writes[0].patch.ingress, (std::vector<Ingress>{{"192.0.2.7"}}));
+}
+
+// -- sharing ----------------------------------------------------------------------------------------
+
+const auto shares = annotated(keys::sharing_key, "k");
+
+TEST(Sharing, ServicesWithOneKeyAndDifferentPortsGetOneAddress) {
+  const AddressPlan out = plan({.services = {service("a", shares), service("b", shares, ports({{"TCP", 443}}))}, .pools = {lan}});
+  EXPECT_EQ(records(out), (Lines{"192.0.2.0 shop/a held", "192.0.2.0 shop/b held"}));
+}
+
+TEST(Sharing, AClashIsRefusedAndTheOtherNamed) {
+  const Service a = service("a", shares, served("lan", "192.0.2.0"));
+  const auto record = block({{"192.0.2.0", [&] {
+                                BlockEntry entry = held(a, "lan");
+                                entry.sharing_key = "k";
+                                return entry;
+                              }()}});
+  const auto ask = [&](auto... changes) {
+    return plan({.services = {a, service("b", annotated(keys::wanted_ip, "192.0.2.0"), changes...)}, .pools = {lan}, .blocks = {record}});
+  };
+  const auto why = [&](auto... changes) {
+    const AddressPlan out = ask(changes...);
+    return out.pending.empty() ? "" : out.pending.front().text();
+  };
+  const auto other_port = ports({{"TCP", 443}});
+  EXPECT_EQ(why(shares, other_port), "");
+  EXPECT_NE(why(shares).find("in use by shop/a, which has port 80/TCP too"), std::string::npos);
+  EXPECT_NE(why(other_port).find("in use by shop/a"), std::string::npos) << "no key";
+  EXPECT_NE(why(other_port, annotated(keys::sharing_key, "q")).find("sharing key is another"), std::string::npos);
+  EXPECT_NE(why(shares, other_port, [](Service& s) { s.external_traffic_policy = TrafficPolicy::local; }).find("externalTrafficPolicy"),
+            std::string::npos);
+  EXPECT_NE(why(shares, other_port, [](Service& s) { s.name.space = "other"; }).find("each of the two must name the other's namespace"),
+            std::string::npos);
+}
+
+TEST(Sharing, OfAnotherNamespaceByMutualConsent) {
+  const auto in = [](std::string space, std::string with) {
+    return [=](Service& s) {
+      s.name.space = space;
+      s.annotations[std::string{keys::sharing_namespaces}] = with;
+    };
+  };
+  EXPECT_EQ(records(plan({.services = {service("a", shares, in("one", "two")), service("b", shares, in("two", "*"), ports({{"TCP", 443}}))},
+                          .pools = {lan}})),
+            (Lines{"192.0.2.0 one/a held", "192.0.2.0 two/b held"}));
+}
+
+TEST(Sharing, OpenElbsWayWhereThePoolAllowsIt) {
+  const Service a = service("a", served("lan", "192.0.2.0"));
+  const Pool open = pool("lan", "192.0.2.0/24", is_default, [](Pool& p) { p.implicit_sharing = true; });
+  const auto record = block({{"192.0.2.0", held(a, "lan")}});
+  const auto wish = annotated(keys::wanted_ip, "192.0.2.0");
+  EXPECT_EQ(records(plan({.services = {a, service("b", wish, ports({{"UDP", 80}}))}, .pools = {open}, .blocks = {record}})),
+            (Lines{"192.0.2.0 shop/a held", "192.0.2.0 shop/b held"}));
+  EXPECT_EQ(pending_reason(plan({.services = {a, service("b", wish)}, .pools = {open}, .blocks = {record}})), "wanted_ip_in_use");
+}
+
+TEST(Sharing, WhoWaitsForAnAddressHearsWhenItsHolderConsents) {
+  Process process;
+  const Service a = service("a", served("lan", "192.0.2.0"), shares);
+  BlockEntry entry = held(a, "lan");
+  entry.sharing_key = "k";
+  const Service b = service("b", shares, annotated(keys::wanted_ip, "192.0.2.0"));
+  EXPECT_EQ(pending_reason(process.plan({.services = {a, b}, .pools = {lan}, .blocks = {block({{"192.0.2.0", entry}})}})),
+            "wanted_ip_in_use");
+  process.known.services.upsert(
+      service("a", served("lan", "192.0.2.0"), shares, ports({{"TCP", 443}}), [](Service& s) { s.version = {"2"}; }));
+  process.planner.plan(process.known, {at(0s), today});
+  EXPECT_EQ(records(summary(process.planner, process.known, {at(0s), today})), (Lines{"192.0.2.0 shop/a held", "192.0.2.0 shop/b held"}));
+}
+
+TEST(Sharing, WhoGoesLeavesTheAddressToTheOthers) {
+  const Service a = service("a", shares, served("lan", "192.0.2.0"), deleting<Service>, heard(30));
+  const Service b = service("b", shares, served("lan", "192.0.2.0"), ports({{"TCP", 443}}));
+  BlockEntry both = held(a, "lan");
+  both.holders.push_back({b.name, b.uid, HolderState::held, ""});
+  both.sharing_key = "k";
+  const AddressPlan out = plan({.services = {a, b}, .pools = {lan}, .blocks = {block({{"192.0.2.0", both}})}});
+  EXPECT_EQ(records(out), (Lines{"192.0.2.0 shop/a freeing", "192.0.2.0 shop/b held"}));
+}
+
+TEST(Sharing, WhoChangesTheConditionsLeavesNotTheOther) {
+  const Service a = service("a", annotated(keys::sharing_key, "new"), served("lan", "192.0.2.0"));
+  const Service b = service("b", shares, served("lan", "192.0.2.0"), ports({{"TCP", 443}}));
+  BlockEntry both = held(a, "lan");
+  both.holders.push_back({b.name, b.uid, HolderState::held, ""});
+  both.sharing_key = "k";
+  EXPECT_EQ(records(plan({.services = {a, b}, .pools = {lan}, .blocks = {block({{"192.0.2.0", both}})}})),
+            (Lines{"192.0.2.0 shop/a held", "192.0.2.0 shop/b held", "192.0.2.1 shop/a held"}));
+}
+
+// -- telling ----------------------------------------------------------------------------------------
+
+TEST(Tell, APendingServiceSaysWhyForEachPool) {
+  const Service holder = service("holder", served("lan", "192.0.2.5"));
+  const AddressPlan out = plan({.services = {service("web"), holder},
+                                .pools = {pool("edge", "198.51.100.0/24", for_namespace("other")), pool("lan", "192.0.2.5", is_default)},
+                                .blocks = {block({{"192.0.2.5", held(holder, "lan")}})}});
+  ASSERT_EQ(out.service_writes.size(), 1U);
+  EXPECT_EQ(out.service_writes[0].kind, Kind::tell);
+  EXPECT_EQ(*out.service_writes[0].patch.conditions,
+            (std::vector<Condition>{{std::string{keys::allocated_condition}, "False", "PoolFull",
+                                     "no suitable ip to allocate: lan: full (1/1); edge: namespace not bound", wall}}));
+}
+
+TEST(Tell, WhatIsSaidIsNotWrittenAgainAndOthersConditionsStay) {
+  const Condition others{"example.com/Checked", "True", "Fine", ""};
+  const Condition ours{std::string{keys::allocated_condition}, "False", "PoolMissing",
+                       "eip:gone does not exist: create it or correct annotation eip.openelb.kubesphere.io/v1alpha2", "before"};
+  const Service told = service("web", annotated(keys::pool, "gone"), [&](Service& s) { s.conditions = {others, ours}; });
+  EXPECT_TRUE(is_idle(plan({.services = {told}, .pools = {lan}})));
+  const Service told_else = service("web", annotated(keys::pool, "none"), [&](Service& s) { s.conditions = {others, ours}; });
+  const AddressPlan out = plan({.services = {told_else}, .pools = {lan}});
+  ASSERT_EQ(out.service_writes.at(0).patch.conditions->size(), 2U);
+  EXPECT_EQ(out.service_writes[0].patch.conditions->at(0), others);
+  EXPECT_EQ(out.service_writes[0].patch.conditions->at(1).last_transition, "before") << "still False";
+}
+
+TEST(Tell, WhatIsAnothersIsTakenOffWhoGetsNothing) {
+  const Service holder = service("holder", served("lan", "192.0.2.5"));
+  const AddressPlan out = plan({.services = {service("web", shows("192.0.2.5")), holder},
+                                .pools = {pool("lan", "192.0.2.5", is_default)},
+                                .blocks = {block({{"192.0.2.5", held(holder, "lan")}})}});
+  ASSERT_EQ(out.service_writes.size(), 1U);
+  EXPECT_EQ(out.service_writes[0].kind, Kind::strip);
+  EXPECT_EQ(out.service_writes[0].patch.ingress, std::vector<Ingress>{});
 }
 
 }  // namespace

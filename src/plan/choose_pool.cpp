@@ -36,9 +36,9 @@ class Chooser {
         refuse(PendingReason::pool_missing,
                fmt::format("eip:{} does not exist: create it or correct annotation {}", clipped(name, 253), keys::pool));
       } else if (family_.wanted && pool->invalid.empty() && !pool->contains(*family_.wanted)) {
-        outside.push_back(
-            {PendingReason::wanted_ip_outside, fmt::format("the specified ip:{} is beyond the range of eip[{}:{}]",
-                                                           family_.wanted->to_string(), pool->name, clipped(pool->address, 100))});
+        outside.push_back({PendingReason::wanted_ip_outside,
+                           fmt::format("the specified ip:{} is beyond the range of eip[{}:{}]: correct {}", family_.wanted->to_string(),
+                                       pool->name, clipped(pool->address, 100), claim_.wanted_by)});
       } else if (bound_where_enforced(*pool)) {
         offer(*pool);
       }
@@ -51,7 +51,7 @@ class Chooser {
       if (pool.contains(*family_.wanted) && bound_where_enforced(pool)) offer(pool);
     if (choice_.pools.empty() && choice_.refusals.empty() && unbound_.empty())
       refuse(PendingReason::wanted_ip_no_pool,
-             fmt::format("no available eip was found containing the ip:[{}]", family_.wanted->to_string()));
+             fmt::format("no available eip was found containing the ip:[{}]: correct {}", family_.wanted->to_string(), claim_.wanted_by));
   }
 
   void automatic() {

@@ -46,7 +46,7 @@ void read_wanted(const Service& service, Claim& claim) {
   // The annotation wins over the deprecated field, as in OpenELB 0.6.
   const std::string* noted = annotation(service, keys::wanted_ip);
   const bool is_noted = noted != nullptr && !noted->empty();
-  const std::string field = is_noted ? "annotation " + std::string{keys::wanted_ip} : "spec.loadBalancerIP";
+  const std::string& field = claim.wanted_by = is_noted ? "annotation " + std::string{keys::wanted_ip} : "spec.loadBalancerIP";
   for (const std::string& text : parts(is_noted ? *noted : service.load_balancer_ip)) {
     const auto ip = IpAddress::parse(text);
     if (!ip) {

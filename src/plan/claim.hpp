@@ -38,6 +38,7 @@ struct FamilyClaim {
 struct Claim {
   std::vector<std::string> pools;     // named by annotation, in order; empty: any
   std::vector<FamilyClaim> families;  // one address for each, in the order of spec.ipFamilies
+  std::string wanted_by;              // the field that names wanted addresses, for messages
   bool all_or_none = false;           // RequireDualStack
   std::string sharing_key;
   std::vector<std::string> sharing_namespaces;  // others that may share, or "*"

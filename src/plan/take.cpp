@@ -164,18 +164,20 @@ std::optional<Refusal> AddressPlanner::refuse_wanted(const Service& service,
                                                      const IpAddress& ip,
                                                      const std::vector<Taking>& so_far) const {
   const std::string which = fmt::format("the specified ip:{} of eip:{} is ", ip.to_string(), pool.name);
+  const std::string cure = ": ask for another, or remove " + claim.wanted_by;
   if (!pool.offers(ip))
-    return Refusal{PendingReason::wanted_ip_not_given, which + "not given out (Eip spec.exclude, spec.avoidBuggyIPs): ask for another"};
+    return Refusal{PendingReason::wanted_ip_not_given, which + "not given out (Eip spec.exclude, spec.avoidBuggyIPs)" + cure};
   if (may_take(service, ip)) return over_quota(service, pool, so_far);
   if (const ObjectName* keeper = index_.reserved_for(ip); keeper != nullptr && *keeper != service.name)
-    return Refusal{PendingReason::wanted_ip_reserved, which + fmt::format("reserved for {} (Eip spec.reservations)", keeper->to_string())};
+    return Refusal{PendingReason::wanted_ip_reserved,
+                   which + fmt::format("reserved for {} (Eip spec.reservations)", keeper->to_string()) + cure};
   std::string why;
   if (pool.implicit_sharing || !claim.sharing_key.empty())
     why = obstacle(service, claim, ip, pool.implicit_sharing ? SharingConsent::implicit : SharingConsent::by_key);
   else
     why = "in use by " + user_of(ip, service);
   if (why.empty()) return std::nullopt;
-  return Refusal{PendingReason::wanted_ip_in_use, which + why + ": ask for another or remove the wish"};
+  return Refusal{PendingReason::wanted_ip_in_use, which + why + cure};
 }
 
 // For people: who has it.
@@ -268,10 +270,8 @@ std::string AddressPlanner::obstacle(const Service& service, const Claim& claim,
   return anybody ? "" : "in use by " + user_of(ip, service);
 }
 
-Refusal AddressPlanner::full(const Pool& pool) const {
-  std::uint64_t taken = 0;
-  for (const IpRange& range : pool.offered) taken += index_.taken_in(range, pool.avoid_buggy_ips);
-  return {PendingReason::pool_full, fmt::format("no suitable ip to allocate: {}: full ({}/{})", pool.name, taken, pool.size())};
+Refusal AddressPlanner::full(const Pool& pool) {
+  return {PendingReason::pool_full, fmt::format("no suitable ip to allocate: {0}: full ({1}/{1})", pool.name, pool.size())};
 }
 
 }  // namespace berth

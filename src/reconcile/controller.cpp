@@ -69,7 +69,7 @@ asio::awaitable<void> Controller::run() {
   for (;;) {
     const Instant begun = timers_.now();
     wake_at_.reset();
-    planner_.plan(keeper_.world(), {begun, to_rfc3339(timers_.wall_now())});
+    planner_.plan(keeper_.world(), {begun, timers_.wall_now()});
     ++counters_.plans;
     if (const auto at = planner_.wake_at()) wake(*at);
     start_block_work();
@@ -195,6 +195,7 @@ asio::awaitable<Result<>> Controller::refresh_block(std::string name) {
     co_return Result<>{};
   }
   if (block.error().code == ErrorCode::not_found) {
+    planner_.block_was_absent(name, begun);
     keeper_.block_gone(name, begun);
     co_return Result<>{};
   }
@@ -338,7 +339,7 @@ void Controller::start_pool_work() {
       wake(now + 50ms);
       continue;
     }
-    Pool::Status status = planner_.pool_status(*pool, keeper_.world(), to_rfc3339(timers_.wall_now()));
+    Pool::Status status = planner_.pool_status(*pool, keeper_.world(), timers_.wall_now());
     if (pool->status == status) {
       pools_to_tell_.erase(at);
       continue;
@@ -363,9 +364,10 @@ asio::awaitable<void> Controller::write_pool_status(std::string key, std::string
   const Instant begun = timers_.now();
   ++counters_.pool_status_writes;
   Result<Pool> written = co_await cluster_.patch_pool_status(name, std::move(status));
-  // At most once a second, and never for more than a twentieth of the time: the write grows with the map.
+  // At most once a second, and not for more than a twentieth of the time: the write grows with the map. But
+  // one that hung does not silence the view for minutes.
   const Instant now = timers_.now();
-  pool_status_allowed_[name] = now + std::max<Duration>(1s, (now - begun) * 20);
+  pool_status_allowed_[name] = now + std::clamp<Duration>((now - begun) * 20, 1s, 30s);
   if (written) {
     succeeded(key);
     keeper_.heard(std::move(*written));

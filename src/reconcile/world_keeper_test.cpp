@@ -52,6 +52,16 @@ TEST(WorldKeeper, ABlockIsProvedCurrentByReadsOnlyNotByTheWatch) {
   EXPECT_EQ(read_at(), 0U) << "a new version that only the watch told";
 }
 
+TEST(WorldKeeper, TheLateAnswerToAWriteDoesNotBringBackWhatIsGone) {
+  WorldKeeper keeper;
+  keeper.services().upsert(web("7"));
+  keeper.services().erase(name, {"9"});
+  keeper.heard(web("8"));
+  EXPECT_EQ(keeper.world().services.find(name), nullptr);
+  keeper.services().upsert(web("10"));
+  EXPECT_NE(keeper.world().services.find(name), nullptr) << "made anew";
+}
+
 TEST(WorldKeeper, ALateNotFoundDoesNotTakeAwayWhatWasHeardSince) {
   WorldKeeper keeper;
   const std::uint64_t begun = keeper.begin();

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "kube/certificate_keeper.hpp"
 #include "kube/cluster.hpp"
 #include "kube/event_recorder.hpp"
 #include "kube/lease_elector.hpp"
@@ -19,6 +20,8 @@ using namespace std::chrono_literals;
 
 constexpr int promised = 28;  // Kubernetes 1.28
 const std::string ours = "/apis/network.kubesphere.io/v1alpha2/";
+
+const std::string webhooks = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/";
 
 // Request, with its query's keys and content type → the minor version of Kubernetes 1 that first had it
 // switched on by default.
@@ -64,6 +67,12 @@ const std::map<std::string, int> surface{
     {"GET /apis/coordination.k8s.io/v1/namespaces/SPACE/leases/NAME", 14},
     {"POST /apis/coordination.k8s.io/v1/namespaces/SPACE/leases (application/json)", 14},
     {"PUT /apis/coordination.k8s.io/v1/namespaces/SPACE/leases/NAME (application/json)", 14},
+    // The webhook's certificates: stringData 1.2, admissionregistration.k8s.io/v1 1.16.
+    {"GET /api/v1/namespaces/SPACE/secrets/NAME", 0},
+    {"POST /api/v1/namespaces/SPACE/secrets (application/json)", 2},
+    {"PATCH /api/v1/namespaces/SPACE/secrets/NAME (application/merge-patch+json)", 2},
+    {"GET " + webhooks + "NAME", 16},
+    {"PATCH " + webhooks + "NAME (application/strategic-merge-patch+json)", 16},
     {"GET /api/v1/namespaces/SPACE/pods/NAME", 0},
     {"GET /apis/apps/v1/namespaces/SPACE/replicasets/NAME", 9},
     {"GET /apis/apps/v1/namespaces/SPACE/deployments/NAME", 9},
@@ -95,6 +104,9 @@ class ApiSurface : public WithServer {
                                      request.path == "/api/v1/services" && !request.query.contains("continue") ? "more" : ""));
     if (request.path.find("/leases/") != std::string::npos && request.method == "GET" && !lease_) return answer(404, "");
     if (request.path.ends_with("/leases")) lease_ = true;
+    if (request.path.find("/secrets/") != std::string::npos && request.method == "GET" && secrets_++ == 0) return answer(404, "");
+    if (request.path.starts_with(webhooks))
+      return answer(200, R"({"metadata":{"resourceVersion":"1"},"webhooks":[{"name":"webhook","clientConfig":{}}]})");
     std::string owner;
     if (request.path.find("/pods/") != std::string::npos) owner = "ReplicaSet";
     if (request.path.find("/replicasets/") != std::string::npos) owner = "Deployment";
@@ -114,6 +126,7 @@ class ApiSurface : public WithServer {
 
   std::vector<std::shared_ptr<void>> kept_;
   bool lease_ = false;
+  int secrets_ = 0;
 };
 
 TEST_F(ApiSurface, IsThisAndNotNewerThanPromised) {
@@ -167,7 +180,15 @@ TEST_F(ApiSurface, IsThisAndNotNewerThanPromised) {
   options.identity = "me";
   kube::LeaseElector elector{client(), timers_, rng_, options, [](bool) {}};
   tasks.spawn("lease", elector.run());
-  pass(10s, 50ms);
+  kube::CertificateKeeper keeper{io_.get_executor(),
+                                 client(),
+                                 timers_,
+                                 rng_,
+                                 {.secret = name, .configuration = "the-name", .webhook = "webhook", .names = {"localhost"}},
+                                 [] { return true; },
+                                 [](const kube::CertificateSet&) {}};
+  tasks.spawn("certificates", keeper.run());
+  pass(15s, 50ms);
   EXPECT_TRUE(elector.leading());
   tasks.cancel();
   tasks_.cancel();

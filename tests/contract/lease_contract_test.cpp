@@ -141,6 +141,103 @@ TEST_F(Election, OfSeveralOneLeadsAndStays) {
   EXPECT_FALSE(lease->spec.acquireTime.empty());
 }
 
+// Of one node.
+const std::string older = "node1_0000000000000001";
+const std::string younger = "node1_fedcba9876543210";
+
+TEST_F(Election, ARestartedHolderTakesItsLeaseAtItsFirstAttempt) {
+  One& before = start(older);
+  ASSERT_TRUE(eventually([&] { return before.leads; }));
+  kill(before);
+  const Instant dead = timers_.now();
+  One& after = start(younger);
+  ASSERT_TRUE(eventually([&] { return after.leads; }));
+  EXPECT_LE(after.since.since_start - dead.since_start, 200ms);
+  EXPECT_EQ(lease->spec.holderIdentity, younger);
+  EXPECT_EQ(lease->spec.leaseTransitions, 1);
+}
+
+TEST_F(Election, TwoOfOneNodeDoNotTakeItFromEachOtherAgainAndAgain) {
+  One& oldest = start("node1_0000000000000000");
+  ASSERT_TRUE(eventually([&] { return oldest.leads; }));
+  kill(oldest);
+  One& old = start(older);
+  ASSERT_TRUE(eventually([&] { return old.leads; }));
+  pass(3s);
+  One& young = start(younger);
+  ASSERT_TRUE(eventually([&] { return young.leads; }));
+  ASSERT_TRUE(eventually([&] { return !old.leads; }));
+  EXPECT_LE(old.since.since_start - young.since.since_start, retry_period_ * 12 / 10 + 200ms);
+  pass(60s, 100ms);
+  EXPECT_TRUE(young.leads);
+  EXPECT_EQ(old.changes, 2);
+  EXPECT_EQ(lease->spec.leaseTransitions, 2);
+  kill(young);
+  const Instant last = renewed_at();
+  ASSERT_TRUE(eventually([&] { return old.leads; }, 50ms));
+  EXPECT_GE(old.since.since_start - last.since_start, duration_) << "as for any other holder";
+}
+
+TEST_F(Election, WhoHasSeenAnotherHolderInheritsFromNobody) {
+  One& other = start("node2_0000000000000001");
+  ASSERT_TRUE(eventually([&] { return other.leads; }));
+  One& young = start(younger);
+  pass(5s);
+  ASSERT_FALSE(young.leads);
+  kill(other);
+  lease->spec.holderIdentity = older;
+  lease->metadata.resourceVersion = "999";
+  const Instant taken = timers_.now();
+  ASSERT_TRUE(eventually([&] { return young.leads; }, 50ms));
+  EXPECT_GE(young.since.since_start - taken.since_start, duration_);
+}
+
+TEST_F(Election, APredecessorThatRenewsInBetweenKeepsIt) {
+  One& old = start(older);
+  ASSERT_TRUE(eventually([&] { return old.leads; }));
+  bool tried = false;
+  faults = [&](const Request& request) -> std::optional<Reply> {
+    if (request.method != "PUT" || request.body.find(younger) == std::string::npos) return std::nullopt;
+    tried = true;
+    return answer(409, status_json(409, "Conflict", "modified"));
+  };
+  One& young = start(younger);
+  ASSERT_TRUE(eventually([&] { return tried; }));
+  faults = nullptr;
+  pass(60s, 100ms);
+  EXPECT_TRUE(old.leads);
+  EXPECT_FALSE(young.leads);
+  EXPECT_EQ(lease->spec.leaseTransitions, 0);
+}
+
+TEST_F(Election, AnInheritanceWithoutAnAnswerIsTriedAgain) {
+  One& before = start(older);
+  ASSERT_TRUE(eventually([&] { return before.leads; }));
+  kill(before);
+  const Instant dead = timers_.now();
+  faults = [](const Request& request) -> std::optional<Reply> {
+    return request.method == "PUT" ? std::optional{answer(500, "")} : std::nullopt;
+  };
+  One& after = start(younger);
+  ASSERT_TRUE(eventually([&] { return !after.elector.error().empty(); }));
+  faults = nullptr;
+  ASSERT_TRUE(eventually([&] { return after.leads; }));
+  EXPECT_LE(after.since.since_start - dead.since_start, retry_period_ * 12 / 10 + 200ms);
+}
+
+TEST(LeaseIdentity, IsOfTheSameNodeIfAllButItsDigitsIsTheSame) {
+  EXPECT_EQ(kube::lease_identity("node1", 0x1234), "node1_0000000000001234");
+  EXPECT_TRUE(kube::same_node(older, younger));
+  EXPECT_TRUE(kube::same_node("a.b-c_0000000000000001", "a.b-c_0000000000000002"));
+  for (const char* other :
+       {"", "node1", "node1_", "node1_1", "node1_000000000000000G", "node1_FEDCBA9876543210", "node1_00000000000000001",
+        "node1_0b2f5a6e-4f0e-4b0e-9d5c-0123456789ab", "node10_0000000000000001", "node_0000000000000001", "node1_x_0000000000000001"}) {
+    EXPECT_FALSE(kube::same_node(older, other)) << other;
+    EXPECT_FALSE(kube::same_node(other, older)) << other;
+  }
+  EXPECT_FALSE(kube::same_node("_0000000000000001", "_0000000000000002")) << "nowhere is no node";
+}
+
 TEST_F(Election, ReleaseHandsOverAtOnce) {
   One& a = start("a");
   ASSERT_TRUE(eventually([&] { return a.leads; }));

@@ -29,7 +29,7 @@ from system import LabError, start_time, wait_until    # noqa: E402
 GROUP = "network.kubesphere.io"
 V1, V2 = f"{GROUP}/v1alpha1", f"{GROUP}/v1alpha2"
 PLURALS = {"Eip": "eips", "BgpConf": "bgpconfs", "BgpPeer": "bgppeers", "AddressBlock": "addressblocks"}
-LEASES = "coordination.k8s.io"
+LEASES, ADMISSION = "coordination.k8s.io", "admissionregistration.k8s.io"
 SERVED = [(kind, version) for version in (V1, V2) for kind in PLURALS if (kind, version) != ("AddressBlock", V1)]
 MANIFEST = TREE / "deploy" / "berth.yaml"
 SPACE = "openelb-system"
@@ -50,6 +50,7 @@ EVERYWHERE = {
     (GROUP, "bgppeers"): {"list", "watch", "patch"},
     (GROUP, "bgppeers/status"): {"patch"},
     (GROUP, "addressblocks"): {"get", "list", "watch", "create", "update", "delete"},
+    (ADMISSION, "validatingwebhookconfigurations", "openelb-admission"): {"get", "patch"},
 }
 IN_ITS_NAMESPACE = {
     ("", "pods"): {"get"},
@@ -59,20 +60,28 @@ IN_ITS_NAMESPACE = {
     ("apps", "statefulsets"): {"get"},
     (LEASES, "leases"): {"create"},
     (LEASES, "leases", "openelb-controller"): {"get", "update"},
+    ("", "secrets"): {"create"},
+    ("", "secrets", "openelb-admission"): {"get", "patch"},
 }
 # (verb, group, resource/subresource, namespace or None for all, name): as a person would ask.
 ALLOWED = [
     ("list", "", "services", None), ("patch", "", "services/status", "shop"), ("watch", GROUP, "eips", None),
     ("patch", GROUP, "eips/status", None), ("update", GROUP, "addressblocks", None), ("create", "", "events", "shop"),
     ("create", LEASES, "leases", SPACE), ("update", LEASES, "leases", SPACE, "openelb-controller"), ("get", "", "pods", SPACE),
-    ("get", "apps", "deployments", SPACE, "berth"),
+    ("get", "apps", "deployments", SPACE, "berth"), ("get", "", "secrets", SPACE, "openelb-admission"),
+    ("patch", ADMISSION, "validatingwebhookconfigurations", None, "openelb-admission"),
 ]
 FORBIDDEN = [
     ("update", "", "services", "shop"), ("patch", "", "services", "shop"), ("update", "", "services/status", "shop"),
     ("create", "", "services", "shop"), ("delete", "", "services", "shop"), ("get", "", "secrets", SPACE), ("list", "", "secrets", None),
     ("get", "", "configmaps", SPACE), ("get", "", "pods", "shop"), ("list", "", "pods", SPACE), ("create", "", "pods", SPACE),
     ("create", "", "pods/exec", SPACE), ("patch", "", "nodes", None), ("patch", "", "nodes/status", None),
-    ("delete", "", "events", "shop"), ("get", LEASES, "leases", SPACE, "another"), ("create", LEASES, "leases", "kube-system"),
+    ("delete", "", "events", "shop"), ("get", "", "secrets", SPACE, "memberlist"), ("list", "", "secrets", SPACE),
+    ("create", "", "secrets", "shop"), ("get", "", "secrets", "shop", "openelb-admission"),
+    ("delete", "", "secrets", SPACE, "openelb-admission"), ("update", ADMISSION, "validatingwebhookconfigurations", None, "another"),
+    ("patch", ADMISSION, "validatingwebhookconfigurations", None, "another"),
+    ("patch", ADMISSION, "mutatingwebhookconfigurations", None, "openelb-admission"),
+    ("get", LEASES, "leases", SPACE, "another"), ("create", LEASES, "leases", "kube-system"),
     ("create", GROUP, "eips", None), ("update", GROUP, "eips", None), ("delete", GROUP, "eips", None), ("delete", GROUP, "bgppeers", None),
     ("patch", "apps", "deployments", SPACE, "berth"), ("create", "rbac.authorization.k8s.io", "clusterrolebindings", None),
     ("update", "apiextensions.k8s.io", "customresourcedefinitions", None), ("create", "", "serviceaccounts/token", SPACE),
@@ -284,7 +293,7 @@ class DeployTest(unittest.TestCase):
         self.assertNotIn("Warning", self.first_apply)
         before = self.generations()
         again = self.kubectl("apply", "--validate=strict", "-f", MANIFEST).splitlines()
-        self.assertEqual(len(again), 12)
+        self.assertEqual(len(again), 14)
         # kubectl sends the selector of a PodDisruptionBudget each time; the object stays as it is all the same.
         self.assertEqual([line for line in again if not line.endswith(" unchanged")], ["poddisruptionbudget.policy/berth configured"])
         self.assertEqual(self.generations(), before)

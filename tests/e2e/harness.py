@@ -216,7 +216,8 @@ class Lab:
         """The pod that is the controller."""
         def found():
             holder = (self.api.find("leases", "openelb-controller", SPACE) or {}).get("spec", {}).get("holderIdentity") or ""
-            return next((pod for pod in self.berth_pods() if holder.startswith(pod["metadata"]["name"] + "_")), None)
+            here = [pod for pod in self.berth_pods() if holder.startswith(f"{pod['spec'].get('nodeName')}_")]
+            return min(here, key=lambda pod: pod["metadata"]["creationTimestamp"], default=None)
         return eventually("a leader", found, 40)
 
     def pids(self, node, program):

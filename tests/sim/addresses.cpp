@@ -111,7 +111,7 @@ class Process {
 
   AddressPlan plan(Instant now) {
     if (mutant_ == Mutant::b5_clear_of_an_earlier_mark) recall_clearings();
-    const Moment moment{now, "2026-01-01T00:00:00Z"};
+    const Moment moment{now, WallTime{std::chrono::duration_cast<std::chrono::microseconds>(now.since_start)}};
     planner_->plan(keeper_->world(), moment);
     planner_->take_changed();
     return summary(*planner_, keeper_->world(), moment);
@@ -218,7 +218,11 @@ class Process {
     if (block)
       keeper_->heard(AddressBlock{*block}, op.begun);
     else
-      keeper_->block_gone(read.name, op.begun);
+      no_block(read.name, op.begun);
+  }
+  void no_block(const std::string& name, std::uint64_t begun) {
+    planner_->block_was_absent(name, begun);
+    keeper_->block_gone(name, begun);
   }
   void handle(const Op& op, const ServiceRead& read, bool timed_out, std::deque<Op>&) {
     if (timed_out) return;
@@ -485,16 +489,26 @@ class Run {
       else
         service.load_balancer_class = std::string{keys::load_balancer_class};
     } else if (what < 10) {
+      if (rng_.chance(0.25)) {  // by force; made anew under its name, it may have its address again
+        service.finalizers.clear();
+        store_.put(service);
+      }
       say("delete " + show(service));
-      store_.remove_service(service.name);
+      if (store_.services().contains(service.name)) store_.remove_service(service.name);
       return;
     } else if (what < 11) {
       service.type = service.type == ServiceType::load_balancer ? ServiceType::cluster_ip : ServiceType::load_balancer;
     } else if (what < 13) {
       if (service.annotations.erase(std::string{keys::wanted_ip}) == 0)
         service.annotations[std::string{keys::wanted_ip}] = addresses[rng_.below(addresses.size())];
-    } else if (what < 14) {  // somebody wipes the status
+    } else if (what < 14) {  // somebody wipes the status, or all that is ours
       service.ingress.clear();
+      if (!service.deleting && rng_.chance(0.5)) {
+        service.conditions.clear();
+        service.finalizers.clear();
+        service.has_pool_label = false;
+        service.annotations.erase(std::string{keys::allocated});
+      }
     } else if (what < 15) {
       service.annotations["x.kubesphere.io/any"] = std::to_string(store_.version());
     } else {
@@ -583,18 +597,30 @@ class Run {
     for (const auto& [name, block] : store_.blocks()) say("  " + show(block));
   }
 
+  static bool has_work(const AddressPlan& plan) {
+    return !plan.block_writes.empty() || !plan.block_reads.empty() || !plan.service_reads.empty() || !plan.service_writes.empty() ||
+           !plan.pool_writes.empty() || plan.wake_at;
+  }
+
   bool is_quiet() {
     for (Process& process : processes_) {
       const AddressPlan plan = process.plan(now_);
-      if (!plan.block_writes.empty() || !plan.block_reads.empty() || !plan.service_reads.empty() || !plan.service_writes.empty() ||
-          !plan.pool_writes.empty() || plan.wake_at)
-        return false;
+      if (has_work(plan)) return false;
       pending_ = plan.pending;
     }
     return true;
   }
 
   void check_settled() {
+    // Who looks at everything for the first time sees what those see who only looked at changes.
+    Process fresh{2, Mutant::none, Duration{}};
+    fresh.start(store_, rng_, false);
+    const AddressPlan plan = fresh.plan(now_);
+    if (has_work(plan)) violated("a fresh start has something to do");
+    if (plan.pending != pending_)
+      violated("a fresh start says: " + (plan.pending.empty() ? "" : plan.pending.front().service.name + plan.pending.front().text()) +
+               ", the others " +
+               (pending_.empty() ? "" : pending_.front().service.name + pending_.front().uid.text + pending_.front().text()));
     std::map<Uid, std::string> recorded;
     for (const auto& [name, block] : store_.blocks()) {
       if (block.addresses.empty()) violated("an empty block is left: " + name);
