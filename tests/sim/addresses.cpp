@@ -501,8 +501,14 @@ class Run {
     } else if (what < 13) {
       if (service.annotations.erase(std::string{keys::wanted_ip}) == 0)
         service.annotations[std::string{keys::wanted_ip}] = addresses[rng_.below(addresses.size())];
-    } else if (what < 14) {  // somebody wipes the status
+    } else if (what < 14) {  // somebody wipes the status, or all that is ours
       service.ingress.clear();
+      if (!service.deleting && rng_.chance(0.5)) {
+        service.conditions.clear();
+        service.finalizers.clear();
+        service.has_pool_label = false;
+        service.annotations.erase(std::string{keys::allocated});
+      }
     } else if (what < 15) {
       service.annotations["x.kubesphere.io/any"] = std::to_string(store_.version());
     } else {
