@@ -8,8 +8,7 @@ usage: tests/deploy/bad_manifests_test.py [--help] [--build FOLDER] [WORD...]
   WORD            only rows whose manifest has one of these in it
 
 Each row is one test. bad_manifests.py has them, but for the fields of a wrong type, which are taken from the CRDs. What the webhook refuses
-is made once more without it, and then has to be told by a condition. The table of all, with what was said, is written to
-out/test/bad-manifests.md.
+is made once more without it, and then has to be told by a condition. The table of all, with what was said, is written to out/test.
 """
 
 import argparse
@@ -34,7 +33,7 @@ from cluster import RUN, Cluster                           # noqa: E402
 from controller import Controller, program                 # noqa: E402
 from system import LabError, start_time, wait_until        # noqa: E402
 
-TABLE = TREE / "out" / "test" / "bad-manifests.md"
+TABLE = (TREE / "out" / "test" / "bad-manifests").with_suffix(".md")
 LOG = TABLE.with_name("bad-manifests-berth.log")
 GOBGPD = TREE / "out" / "bin" / "gobgpd"
 GROUP = f"/apis/{bad.GROUP}"
