@@ -105,8 +105,8 @@ def berth_result(bed, berth, watcher, use, began, count):
         wait_until(lambda: bed.pool_usage() == count, PATIENCE, "the Eip's status")
         result["eip_status_seconds"] = since()
         berth.wait_told(count)
-        result.update(events_seconds=since(), bytes_settled=use.so_far()["bytes"], rss_mb=memory_kib(berth.pid, "status", "VmRSS") * 1024 / 1e6,
-                      cpu_seconds_settled=cpu_seconds(berth.pid) - cpu_before,
+        result.update(events_seconds=since(), bytes_settled=use.so_far()["bytes"],
+                      rss_mb=memory_kib(berth.pid, "status", "VmRSS") * 1024 / 1e6, cpu_seconds_settled=cpu_seconds(berth.pid) - cpu_before,
                       metrics={name: value for name, value in berth.metrics().items() if "_controller_" in name or "_events_" in name})
     finally:
         berth.stop()

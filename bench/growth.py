@@ -31,7 +31,8 @@ def measure(bed, repeats, levels=LEVELS):
         empty(bed, "warm-", 50)
         for level in levels:
             fill(bed, berth, f"fill-{level}-", level - have, have)
-            row = {"allocated": level, "berth_rss_mb": memory_kib(berth.pid, "status", "VmRSS") * 1024 / 1e6, **singles(bed, level, repeats)}
+            rss = memory_kib(berth.pid, "status", "VmRSS") * 1024 / 1e6
+            row = {"allocated": level, "berth_rss_mb": rss, **singles(bed, level, repeats)}
             have = level + repeats + WARM_UP
             row["at_once"] = [at_once(bed, level, number) for number in range(PAIRS)]
             have += AT_ONCE * PAIRS
@@ -39,7 +40,8 @@ def measure(bed, repeats, levels=LEVELS):
             bed.say(f"{level} allocated: one {row['berth']['median'] * 1000:.1f} ms, bare {row['bare']['median'] * 1000:.1f} ms")
     finally:
         berth.stop()
-    return {"repeats": repeats, "at_once": AT_ONCE, "targets": TARGETS, "levels": [dict(row, at_once=summary(row["at_once"])) for row in rows]}
+    return {"repeats": repeats, "at_once": AT_ONCE, "targets": TARGETS,
+            "levels": [dict(row, at_once=summary(row["at_once"])) for row in rows]}
 
 
 def summary(pairs):
