@@ -281,7 +281,7 @@ def main():
                                if not args.names or any(name in test.id() for name in args.names))
     result = unittest.TextTestRunner(verbosity=2).run(suite)
     print("\n".join(FOUND))
-    failed = {test.id() for test, _ in result.failures + result.errors}
+    failed = {test.id().split(" ")[0] for test, _ in result.failures + result.errors}
     passed = result.testsRun - len(failed - {"setUpClass"}) - len(result.skipped)
     print(f"{passed} passed, {len(failed)} failed, {len(result.skipped)} skipped")
     return 0 if result.wasSuccessful() and result.testsRun else 1
