@@ -182,6 +182,9 @@ void AddressPlanner::take_in(const std::string& block_name) {
   if (block != nullptr) absent_.erase(block_name);
   look_at_readers_of(block_name);
   watch_quarantines(*range, block);
+  // Of every pool that has a part in this block, fewer or more addresses are free.
+  for (const auto& [name, pool] : pools_)
+    if (std::ranges::any_of(pool.ranges, [&](const IpRange& mine) { return mine.overlaps(*range); })) changed_pools_.insert(name);
   for (auto at = cleared_.lower_bound({range->first, {}}); at != cleared_.end() && range->contains(at->first.first);) {
     const BlockEntry* entry = entry_at(at->first.first);
     const bool under_way = entry != nullptr && std::ranges::any_of(entry->holders, [&](const Holder& holder) {
