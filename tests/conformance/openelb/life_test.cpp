@@ -235,6 +235,8 @@ TEST_F(Life, D02_ABetterPoolMovesNobody) {
 
 TEST_F(Life, D03_DisableMovesNobody) {
   lan_and_web();
+  make_eip({"shop", "198.51.100.0/24", {{"namespaces", {"shop"}}}});  // where it could go
+  EXPECT_TRUE(eventually([&] { return !see_eip("shop").finalizers.empty(); }));
   edit_eip("lan", {{"disable", true}});
   annotate("web", "example.kubesphere.io/note", "x");
   EXPECT_TRUE(keeps("web", "192.0.2.0"));
@@ -245,7 +247,9 @@ TEST_F(Life, D03_DisableMovesNobody) {
 
 TEST_F(Life, D04_ADefaultThatIsNoneAnyMoreMovesNobody) {
   lan_and_web();
+  make_eip({"next", "198.51.100.0/24"});
   annotate_eip("lan", keys::default_pool, nullptr);
+  annotate_eip("next", keys::default_pool, "true");
   annotate("web", "example.kubesphere.io/note", "x");
   EXPECT_TRUE(keeps("web", "192.0.2.0"));
 }
@@ -304,7 +308,8 @@ TEST_F(Life, D08_TheOldAddressStaysUntilThereIsANewOne) {
 
 TEST_F(Life, R08_AnEipInUseWaitsForItsLastAddress) {
   lan_and_web();
-  EXPECT_TRUE(eventually([&] { return !see_eip("lan").finalizers.empty(); }));
+  make_eip({"next", "198.51.100.0/24", {}, as_default});  // where it could go
+  EXPECT_TRUE(eventually([&] { return !see_eip("lan").finalizers.empty() && !see_eip("next").finalizers.empty(); }));
   delete_eip("lan");
   settle();
   EXPECT_TRUE(subject().pool("lan").has_value());
