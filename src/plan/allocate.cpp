@@ -625,7 +625,8 @@ void AddressPlanner::settle(Decision& decision,
 }
 
 bool AddressPlanner::has_history(const Service& service) const {
-  return !service.ingress.empty() || service.annotations.contains(keys::allocated) || legacy_used_.contains(service.name.to_string());
+  return !service.ingress.empty() || service.annotations.contains(keys::allocated) || !index_.records_of(service.name).empty() ||
+         legacy_used_.contains(service.name.to_string());
 }
 
 bool AddressPlanner::shows_only(const Service& service, const std::vector<Held>& held) {

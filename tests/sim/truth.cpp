@@ -84,7 +84,8 @@ std::string show(const Service& service) {
     if (const std::string* value = annotation(service, key)) out += fmt::format(" {}={}", key.substr(key.find('/') + 1), *value);
   if (service.has_pool_label) out += " label=" + service.pool_label;
   if (has_our_finalizer(service)) out += " fin";
-  for (const Condition& condition : service.conditions) out += fmt::format(" [{} {}: {}]", condition.status, condition.reason, condition.message);
+  for (const Condition& condition : service.conditions)
+    out += fmt::format(" [{} {}: {}]", condition.status, condition.reason, condition.message);
   return out;
 }
 
