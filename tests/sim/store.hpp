@@ -1,11 +1,16 @@
 // SimStore: the API server and its store, small and honest. Versions grow over all objects, writes
 // check their preconditions, a patch that changes nothing makes no version, an object with finalizers
 // stays until they are gone, and every change is an event in a log that watchers read at their own pace.
+// History may be compacted, and all of it be restored from a backup: then versions go back.
 #pragma once
 
+#include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "base/result.hpp"
@@ -19,9 +24,22 @@ struct Event {
   T row;
   bool deleted = false;
   ResourceVersion version;
+  bool by_user = false;  // or by one of the processes under test
 };
 template <class T>
 using EventLog = std::vector<Event<T>>;
+
+// Of a Lease of coordination.k8s.io what leader election reads.
+struct Lease {
+  std::string name;
+  ResourceVersion version;  // empty: create it
+  std::string holder;
+  std::uint64_t renewals = 0;
+
+  using Key = std::string;
+  [[nodiscard]] const Key& key() const { return name; }
+  bool operator==(const Lease&) const = default;
+};
 
 class SimStore {
  public:
@@ -40,53 +58,119 @@ class SimStore {
   Result<> patch_bgp_conf_status(const std::string& name, const std::string& node, const std::optional<BgpConf::NodeStatus>& status);
   // Of a peer's status the model keeps only which nodes wrote one.
   Result<> patch_bgp_peer_status(const std::string& name, const std::string& node, const std::optional<BgpPeerStatus>& status);
+  [[nodiscard]] Result<Lease> read_lease(const std::string& name) const;
+  Result<Lease> write_lease(Lease lease);  // compare-and-swap, like blocks
 
   // What users do. An object without a version is created, with a uid of its own.
   void put(Service service);
   void put(Pool pool);
+  void put(Namespace space);
   void put(BgpConf conf);
   void put(BgpPeer peer);
   void remove_service(const ObjectName& name);
   void remove_pool(const std::string& name);
+  void remove_namespace(const std::string& name);
   void remove_bgp_conf(const std::string& name);
   void remove_bgp_peer(const std::string& name);
 
-  [[nodiscard]] const std::map<ObjectName, Service>& services() const { return services_.rows; }
-  [[nodiscard]] const std::map<std::string, AddressBlock>& blocks() const { return blocks_.rows; }
-  [[nodiscard]] const std::map<std::string, Pool>& pools() const { return pools_.rows; }
-  [[nodiscard]] const std::map<std::string, BgpConf>& bgp_confs() const { return bgp_confs_.rows; }
-  [[nodiscard]] const std::map<std::string, BgpPeer>& bgp_peers() const { return bgp_peers_.rows; }
-  [[nodiscard]] const EventLog<Service>& service_log() const { return services_.log; }
-  [[nodiscard]] const EventLog<AddressBlock>& block_log() const { return blocks_.log; }
-  [[nodiscard]] const EventLog<Pool>& pool_log() const { return pools_.log; }
-  [[nodiscard]] const EventLog<BgpConf>& bgp_conf_log() const { return bgp_confs_.log; }
-  [[nodiscard]] const EventLog<BgpPeer>& bgp_peer_log() const { return bgp_peers_.log; }
+  template <class T>
+  [[nodiscard]] const std::map<typename T::Key, T>& rows() const {
+    return shelf<T>().rows;
+  }
+  template <class T>
+  [[nodiscard]] const EventLog<T>& log() const {
+    return shelf<T>().log;
+  }
+  [[nodiscard]] const std::map<ObjectName, Service>& services() const { return rows<Service>(); }
+  [[nodiscard]] const std::map<std::string, AddressBlock>& blocks() const { return rows<AddressBlock>(); }
+  [[nodiscard]] const std::map<std::string, Pool>& pools() const { return rows<Pool>(); }
+  [[nodiscard]] const std::map<std::string, BgpConf>& bgp_confs() const { return rows<BgpConf>(); }
+  [[nodiscard]] const std::map<std::string, BgpPeer>& bgp_peers() const { return rows<BgpPeer>(); }
+  [[nodiscard]] const EventLog<Service>& service_log() const { return log<Service>(); }
+  [[nodiscard]] const EventLog<AddressBlock>& block_log() const { return log<AddressBlock>(); }
+  [[nodiscard]] const EventLog<Pool>& pool_log() const { return log<Pool>(); }
+
+  // Counts every change. As a list's resourceVersion: that of the last change of whatever kind.
   [[nodiscard]] std::uint64_t version() const { return version_; }
+  [[nodiscard]] ResourceVersion list_version() const { return {std::to_string(version_)}; }
+  // Without the Leases', which never rest.
+  [[nodiscard]] std::uint64_t changes() const { return changes_; }
+
+  // Calls `heard` after each change of a T, for as long as what is returned lives.
+  template <class T>
+  [[nodiscard]] std::shared_ptr<void> on_change(std::function<void()> heard) {
+    auto listener = std::make_shared<std::function<void()>>(std::move(heard));
+    shelf<T>().listeners.push_back(listener);
+    return listener;
+  }
+
+  // Watches that ask for what lies before now are told that it is gone (410).
+  void compact() { compacted_ = version_; }
+  [[nodiscard]] std::uint64_t compacted() const { return compacted_; }
+
+  // A backup of the whole store, as etcd makes them. Between a backup and its being restored others write
+  // much, so the versions after it are far above all that the restored store will give. That holds for
+  // `backups_max` of them, of which the last one is restored.
+  class Backup;
+  Backup back_up();
+  static constexpr int backups_max = 20;
+  // Rings everybody: watches and requests under way are of API servers that are no more.
+  void restore(const Backup& backup);
+  [[nodiscard]] std::uint64_t restores() const { return restores_; }
 
  private:
+  using Listener = std::function<void()>;
   template <class T>
   struct Shelf {
     std::map<typename T::Key, T> rows;
     EventLog<T> log;
+    std::vector<std::weak_ptr<Listener>> listeners;
   };
+  using Shelves =
+      std::tuple<Shelf<Service>, Shelf<AddressBlock>, Shelf<Pool>, Shelf<Namespace>, Shelf<BgpConf>, Shelf<BgpPeer>, Shelf<Lease>>;
+
+  template <class T>
+  Shelf<T>& shelf() {
+    return std::get<Shelf<T>>(shelves_);
+  }
+  template <class T>
+  [[nodiscard]] const Shelf<T>& shelf() const {
+    return std::get<Shelf<T>>(shelves_);
+  }
   ResourceVersion next_version() { return {std::to_string(++version_)}; }
   Uid next_uid() { return {"u" + std::to_string(++uid_)}; }
   template <class T>
-  T stored(Shelf<T>& shelf, T row);
+  void tell(Event<T> event);
   template <class T>
-  void create_or_replace(Shelf<T>& shelf, T row);
+  static void ring(Shelf<T>& kind);
   template <class T>
-  void remove(Shelf<T>& shelf, const typename T::Key& key);
+  T stored(T row, bool by_user);
   template <class T>
-  Result<T> patch_finalizers(Shelf<T>& shelf, const T& seen, std::vector<std::string> finalizers);
+  T ended(T row, bool by_user);
+  template <class T>
+  void create_or_replace(T row);
+  template <class T>
+  void remove(const typename T::Key& key);
+  template <class T>
+  Result<T> patch_finalizers(const T& seen, std::vector<std::string> finalizers);
+  template <class T>
+  Result<T> compare_and_swap(T row, Check check);
 
   std::uint64_t version_ = 0;
+  std::uint64_t changes_ = 0;
   std::uint64_t uid_ = 0;
-  Shelf<Service> services_;
-  Shelf<AddressBlock> blocks_;
-  Shelf<Pool> pools_;
-  Shelf<BgpConf> bgp_confs_;
-  Shelf<BgpPeer> bgp_peers_;
+  std::uint64_t compacted_ = 0;
+  std::uint64_t apart_ = std::uint64_t{10'000} << (2 * backups_max);
+  std::uint64_t restores_ = 0;
+  Shelves shelves_;
+};
+
+class SimStore::Backup {
+ private:
+  friend class SimStore;
+  std::uint64_t version_ = 0;
+  std::uint64_t compacted_ = 0;
+  Shelves shelves_;
 };
 
 }  // namespace berth::sim

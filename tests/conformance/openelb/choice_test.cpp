@@ -281,6 +281,7 @@ TEST_F(Choice, O04_ANamedPoolThatIsDeletedIsRefused) {
   start();
   make_service("first", {.annotations = pool_named("lan")});
   EXPECT_TRUE(gets("first", "192.0.2.0"));
+  EXPECT_TRUE(eventually([&] { return !see_eip("lan").finalizers.empty(); }));
   delete_eip("lan");
   make_service("web", {.annotations = pool_named("lan")});
   EXPECT_TRUE(eventually([&] { return !events("web").empty(); }));

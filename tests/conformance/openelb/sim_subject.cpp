@@ -196,7 +196,6 @@ class SimSubject final : public Subject {
     timers_.run_for(0s);  // it lists
     running_->keeper.nodes().replace({}, {"1"}, false);
     for (const auto& [name, row] : nodes_) running_->keeper.nodes().upsert(row);
-    for (const auto& [name, row] : namespaces_) running_->keeper.namespaces().upsert(row);
     running_->tasks.spawn("controller", running_->controller.run());
   }
   void kill_controller() override {
@@ -247,9 +246,11 @@ class SimSubject final : public Subject {
   void store(Row row, const Row* now) {
     row.version = {};
     if (now != nullptr) {
-      row.uid = now->uid;
       row.version = now->version;
-      row.deleting = now->deleting;
+      if constexpr (requires { row.deleting; }) {
+        row.uid = now->uid;
+        row.deleting = now->deleting;
+      }
     }
     store_.put(std::move(row));
   }
@@ -263,11 +264,7 @@ class SimSubject final : public Subject {
       case Kind::eip: store(decode<api::Eip>(manifest), now(store_.pools(), id.name)); break;
       case Kind::bgp_conf: store(decode<api::BgpConf>(manifest), now(store_.bgp_confs(), id.name)); break;
       case Kind::bgp_peer: store(decode<api::BgpPeer>(manifest), now(store_.bgp_peers(), id.name)); break;
-      case Kind::namespace_:
-        namespaces_[id.name] = decode<api::Namespace>(manifest);
-        namespaces_[id.name].version = {fmt::format("{}", ++outer_version_)};
-        if (running_) running_->keeper.namespaces().upsert(namespaces_[id.name]);
-        break;
+      case Kind::namespace_: store(decode<api::Namespace>(manifest), now(store_.rows<Namespace>(), id.name)); break;
       case Kind::node:
         nodes_[id.name] = decode<api::Node>(manifest);
         nodes_[id.name].version = {fmt::format("{}", ++outer_version_)};
@@ -289,7 +286,6 @@ class SimSubject final : public Subject {
   sim::Network network_;
   sim::RecordingEvents events_;
   std::map<ObjectId, json::object> manifests_;
-  std::map<std::string, Namespace> namespaces_;
   std::map<std::string, Node> nodes_;
   std::unique_ptr<Running> running_;
   int created_ = 0;
