@@ -3,6 +3,7 @@
 // JSON and gRPC code as Berth, so what a comparison shows is what Berth does besides.
 //
 //   send      one request per object, numbered 1 to N, so many in flight; prints what it took
+//   follow    gives every Service that is made from now on an address by one PATCH; ends after N
 //   watch     prints when the first and the N-th Service of the namespace showed an address
 //   converse  takes commands from stdin and answers each with times, and prints every event of a Service
 //
@@ -11,6 +12,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <set>
@@ -47,6 +49,7 @@ using namespace std::chrono_literals;
 struct Options {
   std::string kubeconfig;
   std::string space = "bench";
+  std::string prefix;
   std::string method;
   std::string target;
   std::string body;
@@ -111,10 +114,12 @@ class Sender {
   int begun_ = 0;
 };
 
-asio::awaitable<void> send(asio::any_io_executor executor, Timers& timers, kube::HttpClient& client, const Options& options) {
-  const auto first = IpAddress::parse(options.first_address);
-  if (!first) give_up("--first-address is no address");
-  Sender sender{client, options, *first};
+asio::awaitable<void> send(asio::any_io_executor executor,
+                           Timers& timers,
+                           kube::HttpClient& client,
+                           const Options& options,
+                           IpAddress first) {
+  Sender sender{client, options, first};
   const Instant began = timers.now();
   TaskGroup workers{executor};
   for (int i = 0; i < options.in_flight; ++i) workers.spawn("worker", sender.work());
@@ -132,10 +137,11 @@ struct Sighting {
   std::string address;  // empty while it shows none
 };
 
-// Every change of a Service in the namespace from now on; `ready` is called when nothing can be missed.
+// Every change of a Service of the namespace, its name beginning with `prefix`, from now on; `ready` is called when nothing can be missed.
 asio::awaitable<void> watch(kube::HttpClient& client,
                             Timers& timers,
                             std::string space,
+                            std::string prefix,
                             std::function<void()> ready,
                             std::function<void(const Sighting&)> seen) {
   const std::string path = fmt::format("/api/v1/namespaces/{}/services", space);
@@ -146,7 +152,8 @@ asio::awaitable<void> watch(kube::HttpClient& client,
     auto event = must(kube::read_json<kube::api::WatchEvent<kube::api::Service>>(line), "watch").value;
     if (event.type == "ERROR") give_up("watch: " + std::string{line.substr(0, 300)});
     const auto& ingress = event.object.status.loadBalancer.ingress;
-    seen({event.type, event.object.metadata.name, ingress.empty() ? "" : ingress.front().ip});
+    if (event.object.metadata.name.starts_with(prefix))
+      seen({event.type, event.object.metadata.name, ingress.empty() ? "" : ingress.front().ip});
     version = std::move(event.object.metadata.resourceVersion);
     return {};
   };
@@ -178,6 +185,48 @@ class AddressCount {
   const std::size_t count_;
   std::set<std::string> have_;
   Instant first_;
+};
+
+// -- follow -------------------------------------------------------------------------------------------
+
+// What a controller would do that need not decide or record anything: hears of a Service, PATCHes its status.
+class Follower {
+ public:
+  Follower(asio::any_io_executor executor, kube::HttpClient& client, const Options& options, IpAddress first)
+      : client_(client), options_(options), next_(first), workers_(executor) {}
+
+  void take(const Sighting& sighting) {
+    if (sighting.event != "ADDED" || !sighting.address.empty()) return;
+    names_.push_back(sighting.name);
+    if (in_flight_ == options_.in_flight) return;
+    ++in_flight_;
+    workers_.spawn("worker", work());
+  }
+
+ private:
+  asio::awaitable<void> work() {
+    while (!names_.empty()) {
+      kube::HttpRequest request{"PATCH", fmt::format("/api/v1/namespaces/{}/services/{}/status", options_.space, names_.front()),
+                                content_type("PATCH"),
+                                fmt::format(R"({{"status":{{"loadBalancer":{{"ingress":[{{"ip":"{}"}}]}}}}}})", next_.to_string()), 60s};
+      names_.pop_front();
+      next_ = next_.plus(1);
+      const auto answer = must(co_await client_.send(std::move(request)), "PATCH");
+      if (answer.status != 200) give_up(fmt::format("{}: {}", answer.status, answer.body.substr(0, 300)));
+      if (++done_ < options_.count) continue;
+      print(fmt::format(R"({{"cpu_seconds": {:.6f}}})", static_cast<double>(std::clock()) / CLOCKS_PER_SEC));
+      std::exit(0);
+    }
+    --in_flight_;
+  }
+
+  kube::HttpClient& client_;
+  const Options& options_;
+  IpAddress next_;
+  std::deque<std::string> names_;
+  int in_flight_ = 0;
+  int done_ = 0;
+  TaskGroup workers_;
 };
 
 // -- converse -----------------------------------------------------------------------------------------
@@ -275,6 +324,7 @@ int run(int argc, char** argv) {
   app.require_subcommand(1);
   app.add_option("--kubeconfig", options.kubeconfig, "how to reach the API server")->required();
   app.add_option("--namespace", options.space, "of the Services to watch [bench]");
+  app.add_option("--prefix", options.prefix, "of the names of the Services to watch []");
 
   CLI::App* sends = app.add_subcommand("send", "sends N requests; {n} in target and body stands for the number, {ip} for an address");
   sends->add_option("method", options.method)->required()->check(CLI::IsMember({"POST", "PUT", "PATCH", "DELETE"}));
@@ -283,6 +333,11 @@ int run(int argc, char** argv) {
   sends->add_option("--count", options.count, "N [1]")->check(CLI::PositiveNumber);
   sends->add_option("--in-flight", options.in_flight, "requests at a time [32]")->check(CLI::PositiveNumber);
   sends->add_option("--first-address", options.first_address, "{ip} of number 1 [198.18.0.1]");
+
+  CLI::App* follows = app.add_subcommand("follow", "gives N Services that are made from now on an address each");
+  follows->add_option("--count", options.count, "N [1]")->check(CLI::PositiveNumber);
+  follows->add_option("--in-flight", options.in_flight, "requests at a time [32]")->check(CLI::PositiveNumber);
+  follows->add_option("--first-address", options.first_address, "what the first gets [198.18.0.1]");
 
   CLI::App* watches = app.add_subcommand("watch", "waits until N Services have an address; prints when the first and the last got it");
   watches->add_option("--count", options.count, "N [1]")->check(CLI::PositiveNumber);
@@ -300,13 +355,18 @@ int run(int argc, char** argv) {
   kube::HttpClient client{executor, must(kube::load_kubeconfig(options.kubeconfig), "kubeconfig")};
   Conversation conversation{executor, *timers, client, options};
   AddressCount addresses{*timers, options.count};
-  const auto ready = [] { print("ready"); };
+  const auto first = IpAddress::parse(options.first_address);
+  if (!first) give_up("--first-address is no address");
+  Follower follower{executor, client, options, *first};
+  const auto watch_for = [&](std::function<void(const Sighting&)> seen) {
+    return watch(client, *timers, options.space, options.prefix, [] { print("ready"); }, std::move(seen));
+  };
   TaskGroup tasks{executor};
-  if (sends->parsed()) tasks.spawn("send", send(executor, *timers, client, options));
-  if (watches->parsed())
-    tasks.spawn("watch", watch(client, *timers, options.space, ready, [&addresses](const Sighting& s) { addresses.take(s); }));
+  if (sends->parsed()) tasks.spawn("send", send(executor, *timers, client, options, *first));
+  if (follows->parsed()) tasks.spawn("watch", watch_for([&follower](const Sighting& s) { follower.take(s); }));
+  if (watches->parsed()) tasks.spawn("watch", watch_for([&addresses](const Sighting& s) { addresses.take(s); }));
   if (converses->parsed()) {
-    tasks.spawn("watch", watch(client, *timers, options.space, ready, [&conversation](const Sighting& s) { conversation.take(s); }));
+    tasks.spawn("watch", watch_for([&conversation](const Sighting& s) { conversation.take(s); }));
     tasks.spawn("converse", conversation.run());
   }
   context.run();

@@ -7,19 +7,15 @@ The floor's Service does not ask Berth for an address, and its block is of a kin
 so that Berth has no work with them.
 """
 
-import collections
 import contextlib
-import ctypes
-import json
-import os
-import queue
 import socket
 import statistics
 import struct
 import threading
 import time
 
-from system import LabError, NAMESPACES, wait_until
+from system import LabError, entered, wait_until
+from talk import Talk
 from testbed import DEPLOY, GROUP, SERVICES, SLICES, TREE, endpoints, service, spread
 
 POOL = "203.0.113.0/25"
@@ -41,7 +37,7 @@ def measure(bed, repeats):
         berths = [bed.start_berth(node, "run") for node in bed.cluster.nodes]
         for berth in berths:
             stack.callback(berth.stop)
-        bare = stack.enter_context(BareTalk(bed, hops))
+        bare = stack.enter_context(BareNeighbour(bed))
         for berth in berths:
             berth.wait_for(lambda m: any(value == 1 for name, value in m.items() if name.startswith("berth_bgp_session_established")),
                            "the BGP session")
@@ -144,53 +140,28 @@ def bare_block(bare):
     return write
 
 
-Answer = collections.namedtuple("Answer", "began ended version")
+class BareNeighbour(Talk):
+    """A bare client that is a BGP neighbour of the router, too, by a gobgpd of its own."""
 
-
-class BareTalk:
-    """A bare client that listens to Services, sends what it is told, and is a BGP neighbour by a gobgpd of its own."""
-
-    def __init__(self, bed, hops):
-        self._bed = bed
+    def __init__(self, bed):
         self._socket = bed.cluster.state_dir / "bare-gobgpd.sock"
-        self._answers, self._seen, self._changed = queue.Queue(), [], threading.Condition()
+        super().__init__(bed, "--gobgpd", self._socket, "--router", "172.30.0.1", "--router-id", bed.cluster.address("control"))
 
     def __enter__(self):
-        bed, address = self._bed, self._bed.cluster.address("control")
-        with open(bed.cluster.state_dir / "bare-gobgpd.log", "ab") as log:
-            self._gobgpd = bed.cluster.popen("control", [TREE / "out/bin/gobgpd", "--api-hosts", f"unix://{self._socket}",
-                                                         "--pprof-disable", "--metrics-path="], stdout=log, stderr=log)
+        with open(self._bed.cluster.state_dir / "bare-gobgpd.log", "ab") as log:
+            self._gobgpd = self._bed.cluster.popen("control", [TREE / "out/bin/gobgpd", "--api-hosts", f"unix://{self._socket}",
+                                                               "--pprof-disable", "--metrics-path="], stdout=log, stderr=log)
         wait_until(self._socket.exists, 10, "the bare gobgpd")
-        self._bare = bed.bare_popen("control", "converse", "--gobgpd", self._socket, "--router", "172.30.0.1", "--router-id", address)
-        threading.Thread(target=self._read, daemon=True).start()
-        self._answer("ready")
-        return self
+        return super().__enter__()
 
     def __exit__(self, *_):
-        self._bare.stdin.close()
-        self._bare.wait(timeout=10)
+        super().__exit__()
         self._gobgpd.kill()
         self._gobgpd.wait()
-
-    def request(self, method, target, body=None):
-        self._say(method, target, *([json.dumps(body, separators=(",", ":"))] if body else []))
-        status, began, ended, *version = self._answer("answered")
-        if not 200 <= int(status) < 300:
-            raise LabError(f"{method} {target}: status {status}")
-        return Answer(int(began), int(ended), "".join(version))
 
     def routes(self, verb, address, *hops):
         self._say(verb, address, *hops)
         return int(self._answer("routes")[0])
-
-    def wait_seen(self, name, question):
-        """When the event of Service `name` came for which `question(event, address)` is true."""
-        with self._changed:
-            def found():
-                return next((row for row in self._seen if row[1] == name and question(row[0], row[3])), None)
-            if not self._changed.wait_for(found, timeout=60):
-                raise LabError(f"no such event of Service {name} within a minute")
-            return found()[2]
 
     def wait_for_session(self, kernel, hops):
         """Announces once; from then on the session is up."""
@@ -199,26 +170,6 @@ class BareTalk:
         kernel.wait(lambda prefix, at: prefix == BARE_ADDRESS and at == hops, "the bare gobgpd's route", mark)
         self.routes("withdraw", BARE_ADDRESS, *hops)
         kernel.wait(lambda prefix, at: prefix == BARE_ADDRESS and not at, "its withdrawal", mark)
-
-    def _say(self, *words):
-        self._bare.stdin.write(" ".join(words) + "\n")
-
-    def _answer(self, kind):
-        words = self._answers.get(timeout=60)
-        if not words or words[0] != kind:
-            raise LabError(f"the bare client ended or answered {words} instead of {kind}")
-        return words[1:]
-
-    def _read(self):
-        for line in self._bare.stdout:
-            words = line.split()
-            if words[0] != "seen":
-                self._answers.put(words)
-                continue
-            with self._changed:
-                self._seen.append((words[1], words[2], int(words[3]), words[4] if len(words) > 4 else ""))
-                self._changed.notify_all()
-        self._answers.put([])
 
 
 # ---- the kernel's routes
@@ -306,19 +257,3 @@ def next_hops(data):
             return
         yield from (value for kind, value in attributes(data[8:length]) if kind == RouteMonitor.GATEWAY)
         data = data[(length + 3) & ~3:]
-
-
-@contextlib.contextmanager
-def entered(namespace):
-    """This thread in another network namespace; its sockets stay there."""
-    setns = ctypes.CDLL(None, use_errno=True).setns
-
-    def enter(file):
-        if setns(file.fileno(), 0x40000000) != 0:   # CLONE_NEWNET
-            raise OSError(ctypes.get_errno(), f"setns: {os.strerror(ctypes.get_errno())}")
-    with open("/proc/thread-self/ns/net", "rb") as home, open(NAMESPACES / namespace, "rb") as there:
-        enter(there)
-        try:
-            yield
-        finally:
-            enter(home)

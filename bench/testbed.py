@@ -1,6 +1,8 @@
 """Where the benchmarks run: a lab with Berth's CRDs and rights, and the programs that are compared.
 
 Berth runs as processes on the lab's hosts, with the rights of deploy/rbac.yaml. Times are nanoseconds of CLOCK_MONOTONIC.
+
+What is compared runs on a host of its own, ASIDE, so that the counters of its one network interface tell what it received and sent.
 """
 
 import json
@@ -23,6 +25,7 @@ SPACE, OWN_SPACE, ACCOUNT = "bench", "openelb-system", "berth"
 GROUP = "network.kubesphere.io/v1alpha2"
 OPT_IN = {"lb.kubesphere.io/v1alpha1": "openelb"}
 SERVICES, SLICES = f"/api/v1/namespaces/{SPACE}/services", f"/apis/discovery.k8s.io/v1/namespaces/{SPACE}/endpointslices"
+ASIDE = "client"
 PATIENCE = 600   # seconds for anything; then the benchmark is given up
 
 
@@ -104,10 +107,10 @@ class Testbed:
                    {"apiVersion": GROUP, "kind": "BgpPeer", "metadata": {"name": "router"},
                     "spec": {"conf": {"peerAs": 65000, "neighborAddress": self.cluster.address("router")}}})
 
-    def make_services(self, count, with_endpoints=False):
+    def make_services(self, count, with_endpoints=False, prefix="bench-"):
         if with_endpoints:
-            self.bare("send", "POST", SLICES, json.dumps(endpoints("bench-{n}")), "--count", count)
-        self.bare("send", "POST", SERVICES, json.dumps(service("bench-{n}")), "--count", count)
+            self.bare("send", "POST", SLICES, json.dumps(endpoints(prefix + "{n}")), "--count", count)
+        self.bare("send", "POST", SERVICES, json.dumps(service(prefix + "{n}")), "--count", count)
 
     def remove_services(self, count):
         """Berth must not run: its marks are taken off by force, its records removed."""
@@ -122,29 +125,42 @@ class Testbed:
 
     # ---- programs
 
-    def bare_command(self, *arguments, kubeconfig=None):
-        return [self.bare_program, "--kubeconfig", kubeconfig or self.cluster.kubeconfig, "--namespace", SPACE, *map(str, arguments)]
+    def bare_command(self, *arguments, kubeconfig=None, prefix=""):
+        return [self.bare_program, "--kubeconfig", kubeconfig or self.cluster.kubeconfig, "--namespace", SPACE,
+                *(["--prefix", prefix] if prefix else []), *map(str, arguments)]
 
     def bare(self, *arguments):
         """Runs the bare client to its end, as the admin."""
         return self.cluster.run("control", self.bare_command(*arguments)).stdout
 
-    def bare_popen(self, host, *arguments, kubeconfig=None):
-        return self.cluster.popen(host, self.bare_command(*arguments, kubeconfig=kubeconfig), stdin=subprocess.PIPE,
+    def bare_popen(self, host, *arguments, **options):
+        return self.cluster.popen(host, self.bare_command(*arguments, **options), stdin=subprocess.PIPE,
                                   stdout=subprocess.PIPE, text=True, bufsize=1)
 
-    def watch_addresses(self, count):
-        """A bare watcher that is listening; `finish_watch` gives what it saw."""
-        watcher = self.bare_popen("control", "watch", "--count", count)
-        if watcher.stdout.readline() != "ready\n":
-            raise LabError("the bare watcher did not start")
-        return watcher
+    def bare_watching(self, host, *arguments, **options):
+        """A bare client that listens already; `finish` gives what it says at its end."""
+        bare = self.bare_popen(host, *arguments, **options)
+        if bare.stdout.readline() != "ready\n":
+            raise LabError(f"`bare {arguments[0]}` did not start")
+        return bare
 
-    def finish_watch(self, watcher):
-        out, _ = watcher.communicate(timeout=PATIENCE)
-        if watcher.returncode != 0:
-            raise LabError("the bare watcher failed, see above")
+    def watch_addresses(self, count, prefix=""):
+        return self.bare_watching("control", "watch", "--count", count, prefix=prefix)
+
+    @staticmethod
+    def finish(bare):
+        out, _ = bare.communicate(timeout=PATIENCE)
+        if bare.returncode != 0:
+            raise LabError("the bare client failed, see above")
         return json.loads(out)
+
+    def traffic(self, host=ASIDE):
+        """Bytes that the host has received and sent, with the headers of IP, TCP and TLS."""
+        for line in self.cluster.run(host, ["cat", "/proc/net/dev"]).stdout.splitlines():
+            name, _, counters = line.partition(":")
+            if name.strip() == "eth0":
+                return {"received": int(counters.split()[0]), "sent": int(counters.split()[8])}
+        raise LabError(f"host {host} has no eth0")
 
     def start_berth(self, host, role):
         return Berth(self, host, role)
@@ -162,6 +178,8 @@ class Berth:
         self.log_file = bed.cluster.state_dir / f"berth-{host}.log"
         argv = [bed.berth_program, role, "--kubeconfig", bed.kubeconfig, "--node-name", host, "--run-dir", run_dir,
                 "--metrics-addr", ":50052"]
+        if role != "speaker":
+            argv += ["--webhook-port", "0"]   # nobody would ask it
         if role != "controller":
             argv += ["--gobgpd", TREE / "out/bin/gobgpd"]
         with open(self.log_file, "ab") as log:
@@ -179,6 +197,15 @@ class Berth:
         """Name with labels -> value."""
         text = self._cluster.run(self._host, ["curl", "-sf", "http://127.0.0.1:50052/metrics"], check=False).stdout
         return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in text.splitlines() if line and line[0] != "#"}
+
+    def wait_leading(self):
+        """It leads, has read the cluster, and has nothing to do."""
+        self.wait_for(lambda m: m["berth_leader"] == 1 and all(value == 1 for name, value in m.items() if "_watch_synced" in name)
+                      and m.get("berth_controller_plans_total", 0) > 0, "Berth to lead")
+
+    def wait_told(self, count):
+        """All Events of `count` allocations are written, or given up."""
+        self.wait_for(lambda m: m["berth_events_written_total"] + m["berth_events_dropped_total"] >= count, "the Events")
 
     def wait_for(self, question, what):
         """Until `question(metrics)` is true."""

@@ -36,12 +36,28 @@ void check_range(std::string_view text) {
   BERTH_CHECK(again && *again == *range, "a printed range parses to itself");
 }
 
+// Several, with commas between them.
+void check_list(std::string_view text) {
+  const auto ranges = parse_ip_ranges(text);
+  if (!ranges) {
+    BERTH_CHECK(ranges.error().code == ErrorCode::invalid && ranges.error().text.size() < 500, "the error is short");
+    return;
+  }
+  BERTH_CHECK(!ranges->empty() && ranges->size() <= 256, "a list has a bound");
+  for (std::size_t i = 0; i < ranges->size(); ++i)
+    for (std::size_t j = 0; j < i; ++j) BERTH_CHECK(!(*ranges)[i].overlaps((*ranges)[j]), "no address is in it twice");
+  BERTH_CHECK(subtract(*ranges, {}) == *ranges && subtract(*ranges, *ranges).empty(), "what is taken out is what is gone");
+  for (const IpRange& rest : subtract(*ranges, {ranges->front()}))
+    BERTH_CHECK(!rest.overlaps(ranges->front()) && rest.first <= rest.last, "and the rest stays");
+}
+
 }  // namespace
 }  // namespace berth
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string text{reinterpret_cast<const char*>(data), size};
   berth::check_range(text);
+  berth::check_list(text);
   if (const auto ip = berth::IpAddress::parse(text)) berth::check_address(*ip);
   return 0;
 }

@@ -166,7 +166,8 @@ class TidyTest(unittest.TestCase):
         self.refused("documented", "src/app/flags.cpp", 'x.add_option("--new-flag", y, "text");\n', "explain --new-flag")
         self.refused("documented", "src/model/names.hpp", HEADER + 'constexpr std::string_view a = "berth.kubesphere.io/a";\n',
                      "explain berth.kubesphere.io/a")
-        self.write("docs/configuration.md", "# Configuration\n\n`--new-flag=N`, berth.kubesphere.io/a\n")
+        self.write("docs/configuration.md", "# Configuration\n\n`--new-flag=N`\n")
+        self.write("docs/addresses.md", "# Addresses\n\nberth.kubesphere.io/a\n")
         self.assertEqual(self.findings("documented"), [])
 
     def test_scripts_can_be_run(self):

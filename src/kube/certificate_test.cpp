@@ -152,14 +152,15 @@ TEST(Certificate, ARotationGoesTrustServeForgetAndIsAlwaysTrusted) {
   const CertificateAndKey serving = issue(authority, names, from_to(-Days{1}, Days{89}));
   CertificateSet set{authority.certificate, authority.key, serving.certificate, serving.key};
   std::vector<std::string> story;
-  std::string told;  // what the API server trusts: what the set said a step ago
+  std::string told = set.authorities;   // in the API server's configuration
+  std::string heard = set.authorities;  // by an API server that is an hour behind
   for (int hour = 0; hour < 24 * 4; ++hour) {
     const WallTime at = in(std::chrono::hours{hour});
-    const CertificateFacts facts = examine(set, names);
-    ASSERT_TRUE(facts.serving);
-    if (!told.empty()) ASSERT_TRUE(examine({told, "", set.certificate, set.key}, names).serving) << "served, but not trusted, at " << hour;
-    const CertificatesDue due = certificates_due(facts, at, told == set.authorities ? std::optional<Duration>{1h} : std::nullopt);
+    ASSERT_TRUE(examine({heard, "", set.certificate, set.key}, names).serving) << "served, but not trusted, at " << hour;
+    const bool published = told == set.authorities && heard == told;
+    const CertificatesDue due = certificates_due(examine(set, names), at, published ? std::optional<Duration>{1h} : std::nullopt);
     ASSERT_FALSE(due.urgent);
+    heard = told;
     told = set.authorities;
     if (!due.any()) continue;
     set = renewed(set, due, names, at);

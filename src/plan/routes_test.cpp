@@ -61,6 +61,21 @@ TEST(Routes, FreeingIsWithdrawnAtOnce) {
   EXPECT_EQ(reason_of(out), RouteReason::freeing);
 }
 
+TEST(Routes, TheNextHopsOfASharedAddressAreThoseOfAllThatHoldIt) {
+  const auto local = [](Service& s) { s.external_traffic_policy = TrafficPolicy::local; };
+  const Service web = service("web", served("lan", "192.0.2.1"), local);
+  const Service dns = service("dns", served("lan", "192.0.2.1"), local);
+  BlockEntry shared = held(web, "lan");
+  shared.holders.push_back(held(dns, "lan").holders.front());
+  Objects objects{.services = {web, dns},
+                  .blocks = {block({{"192.0.2.1", shared}})},
+                  .nodes = {node("a", "10.0.0.1"), node("b", "10.0.0.2"), node("c", "10.0.0.3")},
+                  .slices = {slice(web, {ready_on("a")}), slice(dns, {ready_on("b")})}};
+  EXPECT_EQ(plan(objects).routes, (Routes{route("192.0.2.1", "10.0.0.1"), route("192.0.2.1", "10.0.0.2")}));
+  objects.blocks[0].addresses.at(ip("192.0.2.1")).holders[0].state = HolderState::freeing;
+  EXPECT_EQ(plan(objects).routes, (Routes{route("192.0.2.1", "10.0.0.2")})) << "one that leaves takes only its own along";
+}
+
 TEST(Routes, QuarantineIsNotAnnounced) {
   Objects objects = ordinary();
   objects.blocks = {block({{"192.0.2.1", quarantined(objects.services[0], "lan")}})};

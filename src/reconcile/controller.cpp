@@ -304,7 +304,7 @@ asio::awaitable<Result<>> Controller::refresh_service(ObjectName name) {
   Result<Service> service = co_await cluster_.read_service(name);
   if (service) {
     planner_.service_was_read(name, begun, service->uid);
-    keeper_.heard(std::move(*service));
+    keeper_.heard(std::move(*service), begun);
     co_return Result<>{};
   }
   if (service.error().code != ErrorCode::not_found) co_return fail(service.error());

@@ -149,9 +149,10 @@ def eips():
         yield row("webhook", ("spec.address", rule), address=f"192.0.2.200, {address}")
     for address in ("192.0.2.0/24,192.0.2.7", "192.0.2.1,192.0.2.1", "2001:db8::/64, 192.0.2.1, 2001:db8::1-2001:db8::2"):
         yield row("webhook", ("spec.address", "it overlaps"), address=address)
-    for address in ("198.18.0.7", "198.18.0.0/16", "198.17.255.0-198.18.0.0", "192.0.2.1, 198.18.0.255", "0.0.0.0/0", "2001:db8:f::/64",
-                    "2001:db8:f::ff-2001:db8:f::1:0"):
-        yield row("webhook", ("eip address overlap with ", "taken"), address=address)
+    for address, other in (("198.18.0.7", "taken"), ("198.17.255.0-198.18.0.0", "taken"), ("192.0.2.1, 198.18.0.255", "taken"),
+                           ("198.18.0.0/16", "bound"), ("0.0.0.0/0", "bound"), ("198.18.1.255-198.18.2.255", "off"),
+                           ("2001:db8:f::/64", "taken"), ("2001:db8:f::ff-2001:db8:f::1:0", "taken")):
+        yield row("webhook", ("eip address overlap with ", other), address=address)
     for value in ("true", "True", "TRUE"):
         yield row("webhook", (DEFAULT, "already exists a default EIP"), {DEFAULT: value}, unseen=True, address="192.0.2.1")
 

@@ -2,15 +2,13 @@
 """Wrong manifests by the hundred, each refused with a message that names the field and the rule: by the API server, by Berth's webhook, or
 by a condition or an Event. On a real API server with a real `berth run`. Needs root, tools/build-go and a Berth.
 
-usage: tests/deploy/bad_manifests_test.py [--help] [--berth FILE] [--gobgpd FILE] [WORD...]
+usage: tests/deploy/bad_manifests_test.py [--help] [--build FOLDER] [WORD...]
 
-  --berth FILE   default out/build/asan/bin/berth
-  --gobgpd FILE  default out/bin/gobgpd
-  WORD           only rows whose manifest has one of these in it
+  --build FOLDER  whose bin/berth is run; default out/build/asan
+  WORD            only rows whose manifest has one of these in it
 
 Each row is one test. bad_manifests.py has them, but for the fields of a wrong type, which are taken from the CRDs. What the webhook refuses
-is made once more without it, and then has to be told by a condition. The table of all, with what was said, is written to
-out/test/bad-manifests.md.
+is made once more without it, and then has to be told by a condition. The table of all, with what was said, is written to out/test.
 """
 
 import argparse
@@ -20,7 +18,6 @@ import json
 import os
 import pathlib
 import re
-import subprocess
 import sys
 import time
 import urllib.parse
@@ -28,18 +25,21 @@ import urllib.parse
 sys.dont_write_bytecode = True
 HERE = pathlib.Path(__file__).resolve().parent
 TREE = HERE.parent.parent
-sys.path[:0] = [str(TREE / "tools" / "lab"), str(TREE / "tests" / "e2e")]
+sys.path[:0] = [str(TREE / "tools" / "lab"), str(TREE / "tests" / "e2e"), str(HERE)]
 
 import bad_manifests as bad                                # noqa: E402
 from api import Api                                        # noqa: E402
 from cluster import RUN, Cluster                           # noqa: E402
+from controller import Controller, program                 # noqa: E402
 from system import LabError, start_time, wait_until        # noqa: E402
 
-TABLE = TREE / "out" / "test" / "bad-manifests.md"
+TABLE = (TREE / "out" / "test" / "bad-manifests").with_suffix(".md")
+LOG = TABLE.with_name("bad-manifests-berth.log")
+GOBGPD = TREE / "out" / "bin" / "gobgpd"
 GROUP = f"/apis/{bad.GROUP}"
 PLURALS = {"Eip": "eips", "BgpConf": "bgpconfs", "BgpPeer": "bgppeers"}
 WEBHOOKS = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
-SPACE, NODE, WEBHOOK_PORT = "openelb-system", "node1", 9443
+NODE, METRICS_PORT, WEBHOOK_PORT = "node1", 9052, 9443   # no port that the kernel gives to connections
 PATIENCE = 30   # seconds for all that Berth has to say
 BEGAN = time.monotonic()
 
@@ -108,35 +108,6 @@ class Server:
                 space = of.get("namespace", "") if of["kind"] == "Service" else ""
                 found[of["kind"], space, of["name"]].append((f"Event {event['reason']}", event["message"]))
         return found
-
-
-class Berth:
-    """`berth run` beside the API server, with the rights of its service account."""
-
-    def __init__(self, cluster, program, gobgpd):
-        self.cluster, self.folder = cluster, cluster.state_dir / "berth"
-        self.folder.mkdir(mode=0o700)
-        config = json.loads(cluster.kubectl("config", "view", "--raw", "--flatten", "-o", "json"))
-        config["users"][0]["user"] = {"token": cluster.kubectl("create", "token", "berth", "-n", SPACE, "--duration=1h").strip()}
-        kubeconfig = self.folder / "kubeconfig"
-        kubeconfig.write_text(json.dumps(config))   # JSON is YAML
-        self.log = TABLE.parent / "bad-manifests-berth.log"
-        with open(self.log, "wb") as log:
-            self.process = cluster.popen("control", [program, "run", "--kubeconfig", kubeconfig, "--node-name", NODE, "--gobgpd", gobgpd,
-                                                     "--run-dir", self.folder / "run", "--webhook-port", WEBHOOK_PORT],
-                                         stdout=log, stderr=log, start_new_session=True)
-
-    def check(self):
-        if self.process.poll() is not None:
-            raise LabError(f"berth ended with {self.process.returncode}: see {self.log}")
-
-    def end(self):
-        self.process.terminate()
-        try:
-            return self.process.wait(30)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            return self.process.wait()
 
 
 class Test:
@@ -241,17 +212,18 @@ def schemas(server):
 def settle(server, berth):
     """What the rows presuppose is there, and has its addresses."""
     def ready():
-        berth.check()
+        if berth.process.poll() is not None:
+            raise LabError(f"berth ended with {berth.process.returncode}: {berth.log()[-2000:]}")
         probe = bad.Row("webhook", bad.eip("probe", address="192.0.2.9-192.0.2.1"), ())
         return "denied the request" in (server.send(probe, dry_run=True) or "")
-    wait_until(ready, PATIENCE, "the webhook to answer", f"See {berth.log}")
+    wait_until(ready, PATIENCE, "the webhook to answer", berth.log()[-2000:])
     for manifest in [*bad.FIRST_POOLS, *bad.FIRST_SERVICES, *bad.FIRST_ROUTING]:
         server.must(manifest)
 
     def served():
         items = server.get("/api/v1/namespaces/bad/services")["items"]
         return len(items) == len(bad.FIRST_SERVICES) and all(item["status"]["loadBalancer"].get("ingress") for item in items)
-    wait_until(served, PATIENCE, "the first Services to have addresses", f"See {berth.log}")
+    wait_until(served, PATIENCE, "the first Services to have addresses", berth.log()[-2000:])
     for kind, name in bad.DELETED:
         server.call("DELETE", f"{GROUP}/{PLURALS[kind]}/{name}")
 
@@ -299,13 +271,12 @@ def remove_leftovers():
 def main():
     parser = argparse.ArgumentParser(prog="tests/deploy/bad_manifests_test.py", description=__doc__, usage=argparse.SUPPRESS,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--berth", type=pathlib.Path, default=TREE / "out/build/asan/bin/berth", help=argparse.SUPPRESS)
-    parser.add_argument("--gobgpd", type=pathlib.Path, default=TREE / "out/bin/gobgpd", help=argparse.SUPPRESS)
+    parser.add_argument("--build", default=TREE / "out/build/asan", help=argparse.SUPPRESS)
     parser.add_argument("words", nargs="*", help=argparse.SUPPRESS)
     args = parser.parse_args()
-    for program in (args.berth, args.gobgpd):
-        if not program.exists():
-            raise LabError(f"{program} is not built")
+    binary = program(args.build)
+    if not GOBGPD.exists():
+        raise LabError(f"{GOBGPD} is not built: tools/build-go gobgp")
     TABLE.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers()
     cluster = Cluster(f"manifests-{os.getpid()}")
@@ -317,22 +288,22 @@ def main():
                 *bad.eips(), *bad.services(), *bad.routing()]
         chosen = [row for row in rows if not args.words or any(word in json.dumps(row.manifest) for word in args.words)]
         say(f"the API server is up; {len(chosen)} rows")
-        berth = Berth(cluster, args.berth.resolve(), args.gobgpd.resolve())
+        berth = Controller(cluster, binary, NODE, METRICS_PORT, WEBHOOK_PORT, flags=["--gobgpd", GOBGPD], role="run").start()
         try:
             settle(server, berth)
             test = Test(cluster, server, chosen)
             test.with_webhook()
             say("and without the webhook")
             test.without_webhook()
-            berth.check()
         finally:
             status = berth.end()
+            LOG.write_text(berth.log())
     finally:
         cluster.down()
     write_table(test.said)
     failed = sum(bool(missing) for *_, missing in test.said)
     if status != 0:
-        say(f"failed: berth ended with {status}: see {berth.log}")
+        say(f"failed: berth ended with {status}: see {LOG.relative_to(TREE)}")
         failed += 1
     if not args.words and len({id(row) for row, *_ in test.said}) < 200:
         say("failed: fewer than 200 manifests")

@@ -1,4 +1,5 @@
-"""`berth controller` as a process beside a lab's API server, with the rights of the manifest's service account and no more."""
+"""`berth controller` (or another role) as a process beside a lab's API server, with the rights of the manifest's service account and no
+more."""
 
 import json
 import os
@@ -14,7 +15,7 @@ API = "https://172.30.0.2:6443"
 
 
 class Controller:
-    def __init__(self, cluster, program, name, metrics_port, webhook_port=0, flags=()):
+    def __init__(self, cluster, program, name, metrics_port, webhook_port=0, flags=(), role="controller", server=API):
         self.cluster, self.metrics_port, self.webhook_port = cluster, metrics_port, webhook_port
         self.folder = cluster.state_dir / name
         self.log_file = cluster.state_dir / f"{name}.log"
@@ -23,10 +24,10 @@ class Controller:
         kubeconfig.write_text(json.dumps({
             "apiVersion": "v1", "kind": "Config", "current-context": "lab",
             "contexts": [{"name": "lab", "context": {"cluster": "lab", "user": "berth"}}],
-            "clusters": [{"name": "lab", "cluster": {"server": API, "certificate-authority": f"{cluster.pki}/ca.crt"}}],
+            "clusters": [{"name": "lab", "cluster": {"server": server, "certificate-authority": f"{cluster.pki}/ca.crt"}}],
             "users": [{"name": "berth", "user": {"token": token}}]}))
         kubeconfig.chmod(0o600)
-        self.argv = [program, "controller", "--kubeconfig", kubeconfig, "--node-name", name, "--run-dir", self.folder,
+        self.argv = [program, role, "--kubeconfig", kubeconfig, "--node-name", name, "--run-dir", self.folder,
                      "--metrics-addr", f"127.0.0.1:{metrics_port}", "--webhook-port", webhook_port, *flags]
         self.process = None
 

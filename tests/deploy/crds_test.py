@@ -390,6 +390,16 @@ class DeployTest(unittest.TestCase):
                 self.patch_status("Eip", one["metadata"]["name"], {"status": one["status"]})
             self.assertEqual(lost(one, self.get("Eip", one["metadata"]["name"])), [])
 
+    def test_recipes(self):
+        """What docs/addresses.md tells people to write is taken, strictly."""
+        recipes = re.findall(r"```yaml\n(.*?)```", (TREE / "docs" / "addresses.md").read_text(), re.S)
+        self.assertGreater(len(recipes), 8)
+        for space in ("shop", "mail"):
+            self.kubectl("create", "namespace", space)
+            self.addCleanup(self.kubectl, "delete", "namespace", space, "--wait=false")
+        said = self.kubectl("create", "--dry-run=server", "--validate=strict", "-f", "-", input="---\n".join(recipes))
+        self.assertEqual(said.count(" created"), sum(recipe.count("\nkind:") for recipe in recipes))
+
     def test_eip_edits(self):
         """All of an Eip may change, its address too: what that does to addresses in use is told by who knows them."""
         self.apply(eip("pool", address="192.0.2.0/24"))

@@ -229,7 +229,7 @@ class Process {
     const auto& service = std::get<Result<Service>>(op.answer);
     planner_->service_was_read(read.name, op.begun, service ? service->uid : Uid{});
     if (service)
-      keeper_->heard(Service{*service});
+      keeper_->heard(Service{*service}, op.begun);
     else
       keeper_->gone(read.name, op.begun);
   }

@@ -3,6 +3,8 @@
 A process is remembered as "PID STARTTIME" in a file, since a PID alone may have been given to somebody else by now.
 """
 
+import contextlib
+import ctypes
 import os
 import pathlib
 import signal
@@ -43,6 +45,22 @@ def wait_until(question, seconds, what, hint=""):
         if time.monotonic() > deadline:
             raise LabError(f"{what}: not within {seconds} s. {hint}".strip())
         time.sleep(0.1)
+
+
+@contextlib.contextmanager
+def entered(namespace):
+    """This thread in a network namespace; its sockets stay there."""
+    setns = ctypes.CDLL(None, use_errno=True).setns
+
+    def enter(file):
+        if setns(file.fileno(), 0x40000000) != 0:   # CLONE_NEWNET
+            raise OSError(ctypes.get_errno(), f"setns: {os.strerror(ctypes.get_errno())}")
+    with open("/proc/thread-self/ns/net", "rb") as home, open(NAMESPACES / namespace, "rb") as there:
+        enter(there)
+        try:
+            yield
+        finally:
+            enter(home)
 
 
 # ---- processes

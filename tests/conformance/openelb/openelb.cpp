@@ -68,11 +68,19 @@ void OpenElb::make_eip(const Eip& eip) {
   if (!eip.status.empty()) manifest["status"] = eip.status;
   subject_->create(Kind::eip, std::move(manifest));
 }
-void OpenElb::edit_eip(const std::string& name, json::object spec) { subject_->patch(eip_id(name), {{"spec", std::move(spec)}}); }
+// Kinds are heard one by one: what is done next counts on the controller to know of this.
+void OpenElb::edit_eip(const std::string& name, json::object spec) {
+  subject_->patch(eip_id(name), {{"spec", std::move(spec)}});
+  if (running_) settle();
+}
 void OpenElb::annotate_eip(const std::string& name, std::string_view key, json::value value) {
   subject_->patch(eip_id(name), only("annotations", key, std::move(value)));
+  if (running_) settle();
 }
-void OpenElb::delete_eip(const std::string& name) { subject_->remove(eip_id(name)); }
+void OpenElb::delete_eip(const std::string& name) {
+  subject_->remove(eip_id(name));
+  if (running_) settle();
+}
 
 void OpenElb::make_service(const std::string& name, const Wish& wish) {
   const ObjectName full = name_of(name);
@@ -102,6 +110,7 @@ void OpenElb::annotate(const std::string& service, std::string_view key, json::v
 void OpenElb::delete_service(const std::string& name) { subject_->remove(service_id(name)); }
 void OpenElb::label_namespace(const std::string& name, std::string_view key, json::value value) {
   subject_->patch({Kind::namespace_, "", name}, only("labels", key, std::move(value)));
+  if (running_) settle();
 }
 
 ObjectName OpenElb::name_of(const std::string& service) {
