@@ -15,6 +15,8 @@ API = "https://172.30.0.2:6443"
 
 
 class Controller:
+    """Ports are best below 32768: above, a connection of the API server's may have taken one."""
+
     def __init__(self, cluster, program, name, metrics_port, webhook_port=0, flags=(), role="controller", server=API):
         self.cluster, self.metrics_port, self.webhook_port = cluster, metrics_port, webhook_port
         self.folder = cluster.state_dir / name

@@ -58,7 +58,7 @@ class TakeoverTest(unittest.TestCase):
         cls.kubectl("wait", "--for=condition=Established", "--timeout=30s",
                     *(f"crd/{plural}.{GROUP}" for plural in ("eips", "bgpconfs", "bgppeers", "addressblocks")))
         cls.apply(*INSTALLED)
-        cls.berth = Controller(cls.cluster, SETTINGS["program"], "berth", 50052, 0, LEASE)
+        cls.berth = Controller(cls.cluster, SETTINGS["program"], "berth", 18051, 0, LEASE)
         cls.addClassCleanup(cls.berth.end)
 
     @classmethod

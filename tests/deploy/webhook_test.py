@@ -105,7 +105,7 @@ class WebhookTest(unittest.TestCase):
         cls.first = cls.create(eip("lan", address="192.0.2.0/24"))   # as in the first kubectl apply of everything
         cls.shipped = json.loads(cls.kubectl("get", "validatingwebhookconfiguration", "openelb-admission", "-o", "json"))
         cls.configure({"clientConfig": {"url": f"https://127.0.0.1:9443{PATH}", "service": None}})
-        cls.replicas = [Controller(cls.cluster, SETTINGS["program"], f"berth{number}", 50051 + number, 9442 + number, LEASE)
+        cls.replicas = [Controller(cls.cluster, SETTINGS["program"], f"berth{number}", 18050 + number, 9442 + number, LEASE)
                         for number in (1, 2)]
         for replica in cls.replicas:
             cls.addClassCleanup(replica.end)
