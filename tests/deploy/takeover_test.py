@@ -85,9 +85,9 @@ class TakeoverTest(unittest.TestCase):
                 one["metadata"].pop(key, None)
             by_age.setdefault(one["metadata"].pop("creationTimestamp", None) or "", []).append(one)
         for age in sorted(by_age):
-            made = int(time.time())
             self.apply(*({key: value for key, value in one.items() if key != "status"} for one in by_age[age]))
-            wait_until(lambda: int(time.time()) > made + 1 or age == max(by_age), 5, "another second, so that the others are younger")
+            made = int(time.time())
+            wait_until(lambda: int(time.time()) > made or age == max(by_age), 5, "another second, so that the others are younger")
         for one in objects:
             if "status" in one:
                 where = ["-n", one["metadata"]["namespace"]] if "namespace" in one["metadata"] else []
