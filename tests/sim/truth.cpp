@@ -117,6 +117,7 @@ std::string_view to_string(Cause cause) {
     case Cause::family: return "family";
     case Cause::sharing: return "no consent";
     case Cause::drained: return "drained";
+    case Cause::together: return "together or not at all";
   }
   return "unknown";
 }
@@ -274,10 +275,12 @@ void Truth::entry_changed(const IpAddress& ip, const BlockEntry* before, const B
       const Duration waited = time_.now() - freed->second.at;
       const auto least = Duration{
           static_cast<Duration::rep>(static_cast<double>(freed->second.quarantine.count()) / (1 + options_.clock_error))};
-      for (const Holder& holder : after->holders)
-        if (!freed->second.last.contains(holder.service.to_string()) && waited < least && freed->second.at > jumped_)
-          violated(fmt::format("too soon: {} goes to {} {:.3f} s after it was freed", ip.to_string(), holder.service.to_string(),
-                               seconds(waited)));
+      // Whoever had it may have it back at once, and then share it.
+      const bool back = std::ranges::any_of(after->holders,
+                                            [&](const Holder& holder) { return freed->second.last.contains(holder.service.to_string()); });
+      if (!back && waited < least && freed->second.at > jumped_)
+        violated(fmt::format("too soon: {} goes to {} {:.3f} s after it was freed", ip.to_string(),
+                             after->holders.front().service.to_string(), seconds(waited)));
       freed_.erase(freed);
     }
     for (const Holder& holder : after->holders)
@@ -369,6 +372,18 @@ void Truth::note_causes() {
 }
 
 std::optional<Cause> Truth::cause(const Mine& mine, const BlockEntry& entry) const {
+  if (const auto own = own_cause(mine, entry)) return own;
+  const Service& service = services_.at(names_.at(mine.first));
+  if (service.family_policy != FamilyPolicy::require_dual) return std::nullopt;
+  for (const IpFamily family : families_of(service))
+    if (std::ranges::none_of(records_, [&](const auto& item) {
+          return item.first.family == family && held_by(item.second, service.uid) && !own_cause({service.uid, item.first}, item.second);
+        }))
+      return Cause::together;
+  return std::nullopt;
+}
+
+std::optional<Cause> Truth::own_cause(const Mine& mine, const BlockEntry& entry) const {
   const auto& [uid, ip] = mine;
   const auto name = names_.find(uid);
   if (name == names_.end()) return Cause::gone;
@@ -474,6 +489,8 @@ std::string Truth::unsettled(const Service& service, const World& world) const {
     const bool marked = has_our_finalizer(service) || service.has_pool_label || condition != service.conditions.end();
     return recorded.empty() && !marked ? "" : "marks are left: " + show(service);
   }
+  const auto families = families_of(service);
+  if (!recorded.empty() && std::ranges::none_of(recorded, [&](const IpAddress& ip) { return contains(families, ip.family); })) return "";
   if (!told || condition->status != (recorded.empty() ? "False" : "True")) return "neither served nor told why: " + show(service);
 
   const auto verdict = judge_claim(service, options_.classless);
@@ -521,7 +538,7 @@ std::string Truth::unsettled(const Service& service, const World& world) const {
 bool Truth::is_satisfied(const Service& service, const FamilyClaim& family) const {
   return std::ranges::any_of(records_, [&](const auto& item) {
     const auto& [ip, entry] = item;
-    return ip.family == family.family && held_by(entry, service.uid) && !cause({service.uid, ip}, entry);
+    return ip.family == family.family && held_by(entry, service.uid) && !own_cause({service.uid, ip}, entry);
   });
 }
 
@@ -581,7 +598,7 @@ std::string Truth::free_for(const Service& service, const Claim& claim, const Fa
         const auto record = records_.find(ip);
         const auto shown = shown_.find(ip);
         const bool others = shown != shown_.end() && std::ranges::any_of(shown->second, [&](const Uid& uid) { return uid != service.uid; });
-        if (!kept && !others && (record == records_.end() || record->second.holders.empty()))
+        if (!kept && !others && (record == records_.end() || (record->second.holders.empty() && record->second.pool == pool->name)))
           return fmt::format("{} of {} is free", ip.to_string(), pool->name);
       }
   }

@@ -43,6 +43,7 @@ enum class Cause : std::uint8_t {
   family,    // it has not this family
   sharing,   // another holder does not consent any more
   drained,   // its pool does not offer it, and drains
+  together,  // it asks for two or none, and the other one does not fit
 };
 std::string_view to_string(Cause cause);
 
@@ -105,6 +106,7 @@ class Truth {
   void entry_changed(const IpAddress& ip, const BlockEntry* before, const BlockEntry* after);
   void note_causes();
   [[nodiscard]] std::optional<Cause> cause(const Mine& mine, const BlockEntry& entry) const;
+  [[nodiscard]] std::optional<Cause> own_cause(const Mine& mine, const BlockEntry& entry) const;
   [[nodiscard]] bool is_drained(const IpAddress& ip, const BlockEntry& entry) const;
   [[nodiscard]] bool shares_without_consent(const Uid& uid, const BlockEntry& entry) const;
   void check_shown_twice(const IpAddress& ip, const Uid& joining);
