@@ -504,6 +504,11 @@ bool AddressPlanner::is_cleared(const Held& held) const {
 // B5. Takes this address off; our marks too, unless the Service keeps another record.
 void AddressPlanner::clear(Decision& decision, const Held& held, const Service& service, const std::vector<Held>& records) const {
   if (decision.write) return;  // one at a time
+  // B4: it may have been given to this Service again.
+  if (held.block->read_at <= service.heard_at) {
+    decision.block_reads.push_back(held.block->name);
+    return;
+  }
   ServicePatch patch = patch_of(service);
   const bool keeps_another = std::ranges::any_of(
       records, [&](const Held& other) { return other.holder->uid == service.uid && other.ip != held.ip; });
