@@ -100,9 +100,6 @@ class SimCluster final : public Cluster {
   }
   asio::awaitable<Result<Service>> patch_service(ServicePatch patch) override {
     ++service_patches;
-    ServicePatch but_for_conditions = patch;
-    but_for_conditions.conditions.reset();
-    if (but_for_conditions.changes_nothing()) ++tells;
     if (flaw == Flaw::finalizers_stay && patch.finalizers &&
         std::ranges::find(*patch.finalizers, keys::service_finalizer) == patch.finalizers->end())
       patch.finalizers.reset();
@@ -155,7 +152,6 @@ class SimCluster final : public Cluster {
   std::uint64_t block_writes = 0;
   std::uint64_t service_patches = 0;
   std::uint64_t pool_status_patches = 0;
-  std::uint64_t tells = 0;   // patches of Services' conditions alone
   std::uint64_t writes = 0;  // all that this port was asked to make
 
   Flaw flaw = Flaw::none;

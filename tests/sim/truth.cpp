@@ -109,7 +109,6 @@ bool asks(const Service& service, ClasslessServices classless) {
 
 std::string_view to_string(Cause cause) {
   switch (cause) {
-    case Cause::restored: return "restored";
     case Cause::gone: return "gone";
     case Cause::no_claim: return "no claim";
     case Cause::wanted: return "another address wanted";
@@ -161,7 +160,6 @@ void Truth::look_anew() {
   for (const auto& [name, block] : blocks_)
     for (const auto& [ip, entry] : block.addresses) {
       records_[ip] = entry;
-      for (const Holder& holder : entry.holders) causes_.emplace(Mine{holder.uid, ip}, Cause::restored);
     }
   for (const auto& [name, service] : services_) {
     names_[service.uid] = name;
@@ -180,7 +178,6 @@ void Truth::look_anew() {
 }
 
 void Truth::hear(const Event<Pool>& event) {
-  ++changes_;
   mix(show(event.row));
   if (event.deleted)
     pools_.erase(event.row.name);
@@ -196,12 +193,6 @@ void Truth::hear(const Event<Service>& event) {
   mix(show(event.row));
   const Service& now = event.row;
   const auto known = services_.find(now.name);
-  Service but_for_conditions = now;
-  if (known != services_.end()) {
-    but_for_conditions.version = known->second.version;
-    but_for_conditions.conditions = known->second.conditions;
-  }
-  if (event.deleted || known == services_.end() || !(but_for_conditions == known->second)) ++changes_;
   const std::set<IpAddress> before = known != services_.end() && known->second.uid == now.uid ? shown_by(known->second)
                                                                                               : std::set<IpAddress>{};
   const std::set<IpAddress> after = event.deleted ? std::set<IpAddress>{} : shown_by(now);
@@ -234,7 +225,6 @@ void Truth::hear(const Event<Service>& event) {
 }
 
 void Truth::hear(const Event<AddressBlock>& event) {
-  ++changes_;
   mix(show(event.row));
   const auto known = blocks_.find(event.row.name);
   const AddressBlock before = known == blocks_.end() ? AddressBlock{} : known->second;

@@ -35,7 +35,6 @@ bool asks(const Service& service, ClasslessServices classless = ClasslessService
 // Why an address may be taken from a Service that has it. Noted while it holds, and good from then on,
 // since a process may act late, until everything was quiet.
 enum class Cause : std::uint8_t {
-  restored,  // the whole store was restored from a backup
   gone,      // the Service is gone, or another has its name
   no_claim,  // it does not ask, or is being deleted
   wanted,    // it wants another address
@@ -74,8 +73,6 @@ class Truth {
   [[nodiscard]] std::string left_over() const;
   // Whether any Service shows this address or any block records it.
   [[nodiscard]] bool in_use(const IpAddress& ip) const { return records_.contains(ip) || shown_.contains(ip); }
-  // How often Services, pools and blocks were changed, but for Services' conditions alone.
-  [[nodiscard]] std::uint64_t changes() const { return changes_; }
   // Over all that happened.
   [[nodiscard]] std::uint64_t hash() const { return hash_; }
 
@@ -145,7 +142,6 @@ class Truth {
   std::map<Mine, Cause> causes_;
   std::map<IpAddress, Freed> freed_;
   Instant jumped_;
-  std::uint64_t changes_ = 0;
   std::string violation_;
   std::uint64_t hash_ = 14695981039346656037ULL;
 };
