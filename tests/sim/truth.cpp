@@ -260,6 +260,10 @@ void Truth::entry_changed(const IpAddress& ip, const BlockEntry* before, const B
           holder.state == HolderState::held && !holds(after, holder.uid) && published_.erase(mine) > 0 && !causes_.contains(mine))
         violated(fmt::format("moved: the record of {} for {} ends without cause", ip.to_string(), holder.service.to_string()));
 
+  if (after != nullptr)
+    for (const Holder& holder : after->holders)
+      if (std::ranges::count(after->holders, holder.uid, &Holder::uid) > 1)
+        violated(fmt::format("recorded twice: {} for {}", ip.to_string(), holder.service.to_string()));
   if (after != nullptr && !after->holders.empty()) {
     if (const auto freed = freed_.find(ip); freed != freed_.end()) {
       const Duration waited = time_.now() - freed->second.at;

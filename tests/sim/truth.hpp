@@ -2,6 +2,7 @@
 // nothing of the processes: only objects, who wrote them (a user or one of ours), and when.
 //
 //   shown twice       one address by two Services that never consented to share it
+//   recorded twice    one Service twice in the record of one address
 //   moved             an address taken from a Service that did nothing to lose it: see Cause
 //   too soon          an address given to another Service within its quarantine
 //   left over         marks, records or objects that nobody needs any more
