@@ -134,6 +134,12 @@ class Run {
         say(fmt::format("  knows {} heard {} read {}", show(block), block.heard_at, block.read_at));
       for (const auto& [name, service] : world.services.rows()) say(fmt::format("  knows {} heard {}", show(service), service.heard_at));
       for (const auto& [name, pool] : world.pools.rows()) say("  knows " + show(pool));
+      if (slot.process->controller() == nullptr) continue;
+      const AddressPlanner& planner = slot.process->controller()->planner();
+      for (const Pending& pending : planner.all_pending(false))
+        say(fmt::format("  says of {}: {}", pending.service.to_string(), pending.text()));
+      for (const auto& [name, write] : planner.block_writes()) say("  would write " + show(write.block));
+      for (const auto& [name, count] : planner.block_reads()) say("  would read " + name);
     }
   }
   void say(const std::string& what) {

@@ -83,6 +83,11 @@ std::string show(const Service& service) {
   for (const std::string_view key : {keys::pool, keys::wanted_ip, keys::allocated, keys::sharing_key, keys::fence})
     if (const std::string* value = annotation(service, key)) out += fmt::format(" {}={}", key.substr(key.find('/') + 1), *value);
   if (service.has_pool_label) out += " label=" + service.pool_label;
+  if (annotation(service, keys::sharing_key) != nullptr) {
+    for (const ServicePort& port : service.ports) out += fmt::format(" {}/{}", port.port, port.protocol);
+    if (service.external_traffic_policy == TrafficPolicy::local) out += " local:" + service.selector;
+    if (const std::string* spaces = annotation(service, keys::sharing_namespaces)) out += " with=" + *spaces;
+  }
   if (has_our_finalizer(service)) out += " fin";
   for (const Condition& condition : service.conditions)
     out += fmt::format(" [{} {}: {}]", condition.status, condition.reason, condition.message);
@@ -173,6 +178,7 @@ void Truth::look_anew() {
         published_.insert({service.uid, ip});
     }
   }
+  for (const auto& [name, pool] : pools_) pool_versions_[name].push_back(pool);
   note_causes();
   mix("restored");
 }
@@ -183,6 +189,7 @@ void Truth::hear(const Event<Pool>& event) {
     pools_.erase(event.row.name);
   else
     pools_[event.row.name] = event.row;
+  pool_versions_[event.row.name].push_back(event.row);
   if (event.row.implicit_sharing) implicit_.insert(event.row.name);
   for (auto& [ip, freed] : freed_)
     if (freed.pool == event.row.name) freed.quarantine = std::min(freed.quarantine, quarantine_of(freed.pool));
@@ -389,8 +396,9 @@ std::optional<Cause> Truth::own_cause(const Mine& mine, const BlockEntry& entry)
   if (rivals > 0 && !wanted.contains(ip)) return Cause::wanted;
   if (const auto named = pools_named_by(service); !named.empty() && !contains(named, entry.pool)) {
     const bool another_has_it = std::ranges::any_of(named, [&, address = ip](const std::string& one) {
-      const auto pool = pools_.find(one);
-      return pool != pools_.end() && !pool->second.deleting && pool->second.contains(address);
+      const auto versions = pool_versions_.find(one);
+      return versions != pool_versions_.end() &&
+             std::ranges::all_of(versions->second, [&](const Pool& pool) { return !pool.deleting && pool.contains(address); });
     });
     if (!another_has_it) return Cause::pool;
   }
@@ -399,13 +407,14 @@ std::optional<Cause> Truth::own_cause(const Mine& mine, const BlockEntry& entry)
   return std::nullopt;
 }
 
-// An address belongs to the pool it was taken from while that contains it, else to another that does.
+// An address belongs to the pool it was taken from while that contains it, else to another that does. There
+// is no telling how old a process's view of a pool is.
 bool Truth::is_drained(const IpAddress& ip, const BlockEntry& entry) const {
-  const auto drains = [&](const Pool& pool) { return pool.drain && (pool.deleting || pool.disabled || !pool.offers(ip)); };
-  const auto recorded = pools_.find(entry.pool);
-  if (recorded != pools_.end() && recorded->second.contains(ip)) return drains(recorded->second);
-  if (recorded != pools_.end() && drains(recorded->second)) return true;
-  return std::ranges::any_of(pools_, [&](const auto& item) { return item.second.contains(ip) && drains(item.second); });
+  return std::ranges::any_of(pool_versions_, [&](const auto& item) {
+    return std::ranges::any_of(item.second, [&, recorded = item.first == entry.pool](const Pool& pool) {
+      return pool.drain && (recorded || pool.contains(ip)) && (pool.deleting || pool.disabled || !pool.offers(ip));
+    });
+  });
 }
 
 bool Truth::shares_without_consent(const Uid& uid, const BlockEntry& entry) const {
@@ -425,6 +434,8 @@ bool Truth::shares_without_consent(const Uid& uid, const BlockEntry& entry) cons
 
 void Truth::forget_causes() {
   causes_.clear();
+  pool_versions_.clear();
+  for (const auto& [name, pool] : pools_) pool_versions_[name] = {pool};
   std::erase_if(faces_, [&](const auto& item) { return !names_.contains(item.first); });
   for (const auto& [name, service] : services_) {
     faces_[service.uid] = {face_of(service)};
