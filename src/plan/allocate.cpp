@@ -600,7 +600,7 @@ void AddressPlanner::settle(Decision& decision,
     else if (const auto conflict = conflicts.find(family->family); conflict != conflicts.end())
       refusals.insert(refusals.begin(), {PendingReason::wanted_ip_in_use, conflict->second});
   }
-  const bool shows_any = std::ranges::any_of(keep, [&](const Held& held) { return shows(service, held.ip); });
+  const bool shows_any = std::ranges::any_of(mine, [&](const Held& held) { return shows(service, held.ip); });
   const bool all = takings.size() == missing.size();
   if (claim.all_or_none && !all && !shows_any && !waits) {
     // Together or not at all: what it has of one family goes back.
