@@ -359,13 +359,15 @@ class Run {
   }
 
   void start_afresh() {
-    const std::uint64_t before = store_.changes();
+    const std::uint64_t changes = store_.changes();
+    const std::string state = truth_.state();
     for (std::size_t i = 0; i < slots_.size(); ++i) kill(i);
     say("-- a fresh start");
     start(0);
     pass(2min);
     if (!fine()) return;
-    if (store_.changes() != before) violated("a fresh start changes what had settled");
+    if (truth_.state() != state || (store_.changes() != changes && !truth_.remembers_freed()))
+      violated("a fresh start changes what had settled");
     if (const std::string problem = unsettled(); !problem.empty()) violated("after a fresh start: " + problem);
   }
 

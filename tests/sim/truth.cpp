@@ -373,18 +373,19 @@ void Truth::note_causes() {
 }
 
 std::optional<Cause> Truth::cause(const Mine& mine, const BlockEntry& entry) const {
-  if (const auto own = own_cause(mine, entry)) return own;
+  if (const auto own = own_cause(mine, entry, View::ever)) return own;
   const Service& service = services_.at(names_.at(mine.first));
   if (service.family_policy != FamilyPolicy::require_dual) return std::nullopt;
   for (const IpFamily family : families_of(service))
     if (std::ranges::none_of(records_, [&](const auto& item) {
-          return item.first.family == family && held_by(item.second, service.uid) && !own_cause({service.uid, item.first}, item.second);
+          return item.first.family == family && held_by(item.second, service.uid) &&
+                 !own_cause({service.uid, item.first}, item.second, View::ever);
         }))
       return Cause::together;
   return std::nullopt;
 }
 
-std::optional<Cause> Truth::own_cause(const Mine& mine, const BlockEntry& entry) const {
+std::optional<Cause> Truth::own_cause(const Mine& mine, const BlockEntry& entry, View view) const {
   const auto& [uid, ip] = mine;
   const auto name = names_.find(uid);
   if (name == names_.end()) return Cause::gone;
@@ -403,18 +404,28 @@ std::optional<Cause> Truth::own_cause(const Mine& mine, const BlockEntry& entry)
     if (!another_has_it) return Cause::pool;
   }
   if (shares_without_consent(uid, entry)) return Cause::sharing;
-  if (is_drained(ip, entry)) return Cause::drained;
+  if (is_drained(ip, entry, view)) return Cause::drained;
   return std::nullopt;
 }
 
-// An address belongs to the pool it was taken from while that contains it, else to another that does. There
-// is no telling how old a process's view of a pool is.
-bool Truth::is_drained(const IpAddress& ip, const BlockEntry& entry) const {
+// An address belongs to the pool it was taken from while that contains it, else to another that does.
+bool Truth::is_drained(const IpAddress& ip, const BlockEntry& entry, View view) const {
+  const auto home = pools_.find(entry.pool);
+  const bool at_home = view == View::now && home != pools_.end() && (home->second.contains(ip) || !home->second.invalid.empty());
   return std::ranges::any_of(pool_versions_, [&](const auto& item) {
-    return std::ranges::any_of(item.second, [&, recorded = item.first == entry.pool](const Pool& pool) {
+    if (at_home && item.first != entry.pool) return false;
+    const std::vector<Pool> pools = seen_of(item.first, view);
+    return std::ranges::any_of(pools, [&, recorded = item.first == entry.pool](const Pool& pool) {
       return pool.drain && (recorded || pool.contains(ip)) && (pool.deleting || pool.disabled || !pool.offers(ip));
     });
   });
+}
+
+std::vector<Pool> Truth::seen_of(const std::string& pool, View view) const {
+  if (const auto versions = pool_versions_.find(pool); view == View::ever)
+    return versions == pool_versions_.end() ? std::vector<Pool>{} : versions->second;
+  const auto now = pools_.find(pool);
+  return now == pools_.end() ? std::vector<Pool>{} : std::vector<Pool>{now->second};
 }
 
 bool Truth::shares_without_consent(const Uid& uid, const BlockEntry& entry) const {
@@ -540,10 +551,13 @@ std::string Truth::unsettled(const Service& service, const World& world) const {
   return "";
 }
 
+// Of two that share without consent, the one that may stay is.
 bool Truth::is_satisfied(const Service& service, const FamilyClaim& family) const {
   return std::ranges::any_of(records_, [&](const auto& item) {
     const auto& [ip, entry] = item;
-    return ip.family == family.family && held_by(entry, service.uid) && !own_cause({service.uid, ip}, entry);
+    if (ip.family != family.family || !held_by(entry, service.uid)) return false;
+    const auto why = own_cause({service.uid, ip}, entry, View::now);
+    return !why || *why == Cause::sharing;
   });
 }
 
@@ -608,6 +622,22 @@ std::string Truth::free_for(const Service& service, const Claim& claim, const Fa
       }
   }
   return "";
+}
+
+std::string Truth::state() const {
+  std::string out;
+  const auto add = [&out](auto row) {
+    row.version = {};
+    out += show(row) + "\n";
+  };
+  for (const auto& [name, service] : services_) add(service);
+  for (const auto& [name, block] : blocks_) add(block);
+  for (const auto& [name, pool] : pools_) add(pool);
+  return out;
+}
+
+bool Truth::remembers_freed() const {
+  return std::ranges::any_of(records_, [](const auto& item) { return item.second.holders.empty(); });
 }
 
 std::string Truth::left_over() const {

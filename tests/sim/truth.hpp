@@ -70,7 +70,11 @@ class Truth {
 
   // What is not yet as it should be when users and faults rest, or nothing.
   [[nodiscard]] std::string unsettled() const;
-  // The same when all Services and pools were deleted.
+  // All that is in the store but versions and times.
+  [[nodiscard]] std::string state() const;
+  // Whether blocks remember addresses that nobody has: their quarantines begin anew with each process.
+  [[nodiscard]] bool remembers_freed() const;
+  // What is left over when all Services and pools were deleted.
   [[nodiscard]] std::string left_over() const;
   // Whether any Service shows this address or any block records it.
   [[nodiscard]] bool in_use(const IpAddress& ip) const { return records_.contains(ip) || shown_.contains(ip); }
@@ -79,6 +83,8 @@ class Truth {
 
  private:
   using Mine = std::pair<Uid, IpAddress>;  // one Service's address
+  // There is no telling how old a process's view of a pool is.
+  enum class View : std::uint8_t { now, ever };
   // What of a Service others have to consent to.
   struct Face {
     std::string space;
@@ -104,8 +110,9 @@ class Truth {
   void entry_changed(const IpAddress& ip, const BlockEntry* before, const BlockEntry* after);
   void note_causes();
   [[nodiscard]] std::optional<Cause> cause(const Mine& mine, const BlockEntry& entry) const;
-  [[nodiscard]] std::optional<Cause> own_cause(const Mine& mine, const BlockEntry& entry) const;
-  [[nodiscard]] bool is_drained(const IpAddress& ip, const BlockEntry& entry) const;
+  [[nodiscard]] std::optional<Cause> own_cause(const Mine& mine, const BlockEntry& entry, View view) const;
+  [[nodiscard]] bool is_drained(const IpAddress& ip, const BlockEntry& entry, View view) const;
+  [[nodiscard]] std::vector<Pool> seen_of(const std::string& pool, View view) const;
   [[nodiscard]] bool shares_without_consent(const Uid& uid, const BlockEntry& entry) const;
   void check_shown_twice(const IpAddress& ip, const Uid& joining);
   [[nodiscard]] bool ever_consented(const Uid& a, const Uid& b, const IpAddress& ip) const;
