@@ -96,12 +96,19 @@ std::string show(const Service& service) {
 
 std::string show(const Pool& pool) {
   std::string out = fmt::format("pool {}@{} [{}]", pool.name, pool.version.text, pool.address);
+  if (pool.offered != pool.ranges)
+    for (const IpRange& range : pool.offered) out += fmt::format(" offers={}-{}", range.first.to_string(), range.last.to_string());
+  if (pool.avoid_buggy_ips) out += " avoids-buggy";
+  if (pool.order == AllocationOrder::least_recently_used) out += " lru";
+  if (pool.quarantine) out += fmt::format(" quarantine={}", seconds(*pool.quarantine));
+  for (const auto& [space, most] : pool.namespace_quotas) out += fmt::format(" quota={}:{}", space, most);
+  for (const auto& [ip, name] : pool.reservations) out += fmt::format(" reserved={}:{}", ip.to_string(), name.to_string());
   if (pool.deleting) out += " deleting";
   if (pool.disabled) out += " disabled";
   if (pool.is_default) out += " default";
   if (pool.drain) out += " drain";
   for (const std::string& space : pool.namespaces) out += " for=" + space;
-  return out + fmt::format(" usage={}", pool.status.usage);
+  return out + fmt::format(" usage={} free={}", pool.status.usage, pool.status.free);
 }
 
 bool asks(const Service& service, ClasslessServices classless) {
@@ -218,14 +225,14 @@ void Truth::hear(const Event<Service>& event) {
     by.erase(now.uid);
     if (by.empty()) shown_.erase(ip);
     const bool counted = unadopted_.erase({now.uid, ip}) == 0;
-    if (counted && !event.by_user && !event.deleted && !causes_.contains({now.uid, ip}))
+    if (counted && !event.by_user && !event.deleted && published_.contains({now.uid, ip}) && !causes_.contains({now.uid, ip}))
       violated(fmt::format("moved: {} is taken from {} without cause", ip.to_string(), show(now)));
   }
   for (const IpAddress& ip : after) {
     if (before.contains(ip)) continue;
     shown_[ip].insert(now.uid);
     const auto record = records_.find(ip);
-    if (!event.by_user) published_.insert({now.uid, ip});
+    if (!event.by_user && record != records_.end() && held_by(record->second, now.uid)) published_.insert({now.uid, ip});
     if (event.by_user && (record == records_.end() || !held_by(record->second, now.uid))) unadopted_.insert({now.uid, ip});
     check_shown_twice(ip, now.uid);
   }
@@ -397,9 +404,8 @@ std::optional<Cause> Truth::own_cause(const Mine& mine, const BlockEntry& entry,
   if (rivals > 0 && !wanted.contains(ip)) return Cause::wanted;
   if (const auto named = pools_named_by(service); !named.empty() && !contains(named, entry.pool)) {
     const bool another_has_it = std::ranges::any_of(named, [&, address = ip](const std::string& one) {
-      const auto versions = pool_versions_.find(one);
-      return versions != pool_versions_.end() &&
-             std::ranges::all_of(versions->second, [&](const Pool& pool) { return !pool.deleting && pool.contains(address); });
+      const std::vector<Pool> pools = seen_of(one, view);
+      return !pools.empty() && std::ranges::all_of(pools, [&](const Pool& pool) { return !pool.deleting && pool.contains(address); });
     });
     if (!another_has_it) return Cause::pool;
   }
@@ -525,7 +531,7 @@ std::string Truth::unsettled(const Service& service, const World& world) const {
   const bool together = claim.all_or_none && recorded.empty();
   if (together ? could_be == claim.families.size() : could_be > 0) return "waits, though " + free + ": " + show(service);
   if (unsatisfied > 0 && condition->message.find(' ') == std::string::npos) return "has not all, and is not told why: " + show(service);
-  if (unconsenting && condition->message.find("in use by") == std::string::npos) {
+  if (unconsenting && claim.problem.empty() && condition->message.find("in use by") == std::string::npos) {
     // One of each two that don't agree is told.
     for (const auto& [ip, entry] : records_)
       if (held_by(entry, service.uid))
