@@ -82,6 +82,8 @@ std::string show(const Service& service) {
   if (!asks(service)) out += " asks-not";
   for (const std::string_view key : {keys::pool, keys::wanted_ip, keys::allocated, keys::sharing_key, keys::fence})
     if (const std::string* value = annotation(service, key)) out += fmt::format(" {}={}", key.substr(key.find('/') + 1), *value);
+  if (!service.load_balancer_ip.empty()) out += " loadBalancerIP=" + service.load_balancer_ip;
+  if (service.family_policy != FamilyPolicy::single) out += service.family_policy == FamilyPolicy::require_dual ? " two-or-none" : " two";
   if (service.has_pool_label) out += " label=" + service.pool_label;
   if (annotation(service, keys::sharing_key) != nullptr) {
     for (const ServicePort& port : service.ports) out += fmt::format(" {}/{}", port.port, port.protocol);
@@ -107,6 +109,7 @@ std::string show(const Pool& pool) {
   if (pool.disabled) out += " disabled";
   if (pool.is_default) out += " default";
   if (pool.drain) out += " drain";
+  if (pool.implicit_sharing) out += " implicit-sharing";
   for (const std::string& space : pool.namespaces) out += " for=" + space;
   return out + fmt::format(" usage={} free={}", pool.status.usage, pool.status.free);
 }
@@ -181,7 +184,7 @@ void Truth::look_anew() {
       const auto record = records_.find(ip);
       if (record == records_.end() || !std::ranges::any_of(record->second.holders, [&](const Holder& h) { return h.uid == service.uid; }))
         unadopted_.insert({service.uid, ip});
-      else
+      else if (held_by(record->second, service.uid))
         published_.insert({service.uid, ip});
     }
   }
@@ -520,10 +523,11 @@ std::string Truth::unsettled(const Service& service, const World& world) const {
   std::string free;
   std::size_t unsatisfied = 0;
   std::size_t could_be = 0;
+  std::map<std::string, std::int64_t> about;  // addresses of a pool that it would have more
   for (const FamilyClaim& family : claim.families) {
     if (is_satisfied(service, family)) continue;
     ++unsatisfied;
-    if (const std::string one = free_for(service, claim, family, world); !one.empty() && claim.problem.empty()) {
+    if (const std::string one = free_for(service, claim, family, world, about); !one.empty() && claim.problem.empty()) {
       ++could_be;
       free = one;
     }
@@ -604,7 +608,11 @@ World Truth::world() const {
 }
 
 // An address that it might have: offered by a pool that is open to it, and nobody's.
-std::string Truth::free_for(const Service& service, const Claim& claim, const FamilyClaim& family, const World& world) const {
+std::string Truth::free_for(const Service& service,
+                            const Claim& claim,
+                            const FamilyClaim& family,
+                            const World& world,
+                            std::map<std::string, std::int64_t>& about) const {
   for (const Pool* pool : choose_pools(claim, family, service, world, {}).pools) {
     auto quota = pool->namespace_quotas.find(service.name.space);
     if (quota == pool->namespace_quotas.end()) quota = pool->namespace_quotas.find("*");
@@ -612,19 +620,19 @@ std::string Truth::free_for(const Service& service, const Claim& claim, const Fa
       return item.second.pool == pool->name &&
              std::ranges::any_of(item.second.holders, [&](const Holder& holder) { return holder.service.space == service.name.space; });
     });
-    if (quota != pool->namespace_quotas.end() && had >= quota->second) continue;
+    if (quota != pool->namespace_quotas.end() && had + about[pool->name] >= quota->second) continue;
     for (const IpRange& range : pool->offered)
       for (IpAddress ip = range.first; ip <= range.last; ip = ip.plus(1)) {
         if (!pool->offers(ip) || ip.family != family.family || (family.wanted && ip != *family.wanted)) continue;
         const bool kept = std::ranges::any_of(pools_, [&](const auto& item) {
           const auto reserved = item.second.reservations.find(ip);
-          return reserved != item.second.reservations.end() && reserved->second != service.name;
+          return reserved != item.second.reservations.end() && (reserved->second != service.name || item.first != pool->name);
         });
         const auto record = records_.find(ip);
         const auto shown = shown_.find(ip);
         const bool others = shown != shown_.end() && std::ranges::any_of(shown->second, [&](const Uid& uid) { return uid != service.uid; });
         if (!kept && !others && (record == records_.end() || (record->second.holders.empty() && record->second.pool == pool->name)))
-          return fmt::format("{} of {} is free", ip.to_string(), pool->name);
+          return ++about[pool->name], fmt::format("{} of {} is free", ip.to_string(), pool->name);
       }
   }
   return "";

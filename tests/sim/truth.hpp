@@ -127,7 +127,11 @@ class Truth {
   [[nodiscard]] std::string unsettled(const Service& service, const World& world) const;
   [[nodiscard]] std::string unsettled(const Pool& pool) const;
   [[nodiscard]] bool is_satisfied(const Service& service, const FamilyClaim& family) const;
-  [[nodiscard]] std::string free_for(const Service& service, const Claim& claim, const FamilyClaim& family, const World& world) const;
+  [[nodiscard]] std::string free_for(const Service& service,
+                                     const Claim& claim,
+                                     const FamilyClaim& family,
+                                     const World& world,
+                                     std::map<std::string, std::int64_t>& about) const;
   [[nodiscard]] World world() const;
 
   const SimStore& store_;
