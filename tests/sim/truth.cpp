@@ -58,6 +58,11 @@ bool contains(const auto& all, const auto& one) { return std::ranges::find(all, 
 
 bool has_our_finalizer(const Service& service) { return contains(service.finalizers, keys::service_finalizer); }
 
+const Condition* condition_of(const Service& service) {
+  const auto found = std::ranges::find(service.conditions, keys::allocated_condition, &Condition::type);
+  return found == service.conditions.end() ? nullptr : &*found;
+}
+
 bool held_by(const BlockEntry& entry, const Uid& uid) {
   return std::ranges::any_of(entry.holders, [&](const Holder& holder) { return holder.uid == uid && holder.state == HolderState::held; });
 }
@@ -497,68 +502,82 @@ std::string Truth::unsettled(const IpAddress& ip, const BlockEntry& entry) const
 }
 
 std::string Truth::unsettled(const Service& service, const World& world) const {
-  std::set<IpAddress> recorded;
-  std::set<std::string> pools;
-  bool unconsenting = false;
-  for (const auto& [ip, entry] : records_)
-    if (held_by(entry, service.uid)) {
-      recorded.insert(ip);
-      pools.insert(entry.pool);
-      unconsenting = unconsenting || shares_without_consent(service.uid, entry);
-    }
-  const std::set<IpAddress> shown = shown_by(service);
   if (service.deleting) return "not let go: " + show(service);
-  const auto condition = std::ranges::find(service.conditions, keys::allocated_condition, &Condition::type);
-  const bool told = condition != service.conditions.end() && !condition->reason.empty() && !condition->message.empty();
+  const auto recorded = recorded_for(service);
+  const Condition* condition = condition_of(service);
   if (!asks(service, options_.classless)) {
-    const bool marked = has_our_finalizer(service) || service.has_pool_label || condition != service.conditions.end();
+    const bool marked = has_our_finalizer(service) || service.has_pool_label || condition != nullptr;
     return recorded.empty() && !marked ? "" : "marks are left: " + show(service);
   }
-  const auto families = families_of(service);
-  if (!recorded.empty() && std::ranges::none_of(recorded, [&](const IpAddress& ip) { return contains(families, ip.family); })) return "";
+  const bool told = condition != nullptr && !condition->reason.empty() && !condition->message.empty();
   if (!told || condition->status != (recorded.empty() ? "False" : "True")) return "neither served nor told why: " + show(service);
+  if (auto text = unserved(service, recorded, world); !text.empty()) return text;
+  if (auto text = unmarked(service, recorded); !text.empty()) return text;
+  for (const auto& [ip, entry] : recorded)
+    if (shares_without_consent(service.uid, *entry) && !someone_is_told(*entry)) return "shares without consent: " + show(service);
+  return "";
+}
 
+std::map<IpAddress, const BlockEntry*> Truth::recorded_for(const Service& service) const {
+  std::map<IpAddress, const BlockEntry*> out;
+  for (const auto& [ip, entry] : records_)
+    if (held_by(entry, service.uid)) out.emplace(ip, &entry);
+  return out;
+}
+
+// It lacks what it might have.
+std::string Truth::unserved(const Service& service, const std::map<IpAddress, const BlockEntry*>& recorded, const World& world) const {
   const auto verdict = judge_claim(service, options_.classless);
   const Claim& claim = std::get<Claim>(verdict);
+  if (!claim.problem.empty()) return "";
+  std::size_t lacking = 0;
   std::string free;
-  std::size_t unsatisfied = 0;
   std::size_t could_be = 0;
   std::map<std::string, std::int64_t> about;  // addresses of a pool that it would have more
   for (const FamilyClaim& family : claim.families) {
     if (is_satisfied(service, family)) continue;
-    ++unsatisfied;
-    if (const std::string one = free_for(service, claim, family, world, about); !one.empty() && claim.problem.empty()) {
-      ++could_be;
-      free = one;
-    }
+    ++lacking;
+    const std::string one = free_for(service, claim, family, world, about);
+    if (one.empty()) continue;
+    ++could_be;
+    free = one;
   }
   const bool together = claim.all_or_none && recorded.empty();
   if (together ? could_be == claim.families.size() : could_be > 0) return "waits, though " + free + ": " + show(service);
-  if (unsatisfied > 0 && condition->message.find(' ') == std::string::npos) return "has not all, and is not told why: " + show(service);
-  if (unconsenting && claim.problem.empty() && condition->message.find("in use by") == std::string::npos) {
-    // One of each two that don't agree is told.
-    for (const auto& [ip, entry] : records_)
-      if (held_by(entry, service.uid))
-        for (const Holder& holder : entry.holders) {
-          const auto other = services_.find(holder.service);
-          if (other == services_.end()) continue;
-          const auto theirs = std::ranges::find(other->second.conditions, keys::allocated_condition, &Condition::type);
-          if (theirs != other->second.conditions.end() && theirs->message.find("in use by") != std::string::npos) unconsenting = false;
-        }
-    if (unconsenting) return "shares without consent: " + show(service);
-  }
-
-  if (recorded.empty()) return "";
-  if (shown != recorded) return "shows not what is recorded: " + show(service);
-  if (!has_our_finalizer(service)) return "has no finalizer: " + show(service);
-  if (!service.has_pool_label || !pools.contains(service.pool_label)) return "has not its pool's label: " + show(service);
-  const std::string* allocated = annotation(service, keys::allocated);
-  if (allocated == nullptr) return "has no annotation: " + show(service);
-  std::set<IpAddress> noted;
-  for (const std::string& word : words(*allocated))
-    if (const auto ip = IpAddress::parse(word)) noted.insert(*ip);
-  if (noted != recorded) return "has another annotation: " + show(service);
+  if (lacking > 0 && !is_told_more(service)) return "has not all, and is not told why: " + show(service);
   return "";
+}
+
+std::string Truth::unmarked(const Service& service, const std::map<IpAddress, const BlockEntry*>& recorded) const {
+  if (recorded.empty()) return "";
+  std::set<IpAddress> noted;
+  if (const std::string* allocated = annotation(service, keys::allocated))
+    for (const std::string& word : words(*allocated))
+      if (const auto ip = IpAddress::parse(word)) noted.insert(*ip);
+  const auto are_recorded = [&](const std::set<IpAddress>& all) {
+    return std::ranges::equal(all, recorded, [](const IpAddress& ip, const auto& item) { return ip == item.first; });
+  };
+  if (!are_recorded(shown_by(service))) return "shows not what is recorded: " + show(service);
+  if (!are_recorded(noted)) return "its annotation is not what is recorded: " + show(service);
+  if (!has_our_finalizer(service)) return "has no finalizer: " + show(service);
+  const bool labelled = std::ranges::any_of(recorded, [&](const auto& item) { return item.second->pool == service.pool_label; });
+  return service.has_pool_label && labelled ? "" : "has not its pool's label: " + show(service);
+}
+
+// The condition says more than which addresses it has.
+bool Truth::is_told_more(const Service& service) const {
+  const Condition* condition = condition_of(service);
+  if (condition == nullptr) return false;
+  std::size_t parts = 1;
+  for (std::size_t at = 0; (at = condition->message.find("; ", at)) != std::string::npos; at += 2) ++parts;
+  return parts > recorded_for(service).size();
+}
+
+bool Truth::someone_is_told(const BlockEntry& entry) const {
+  return std::ranges::any_of(entry.holders, [&](const Holder& holder) {
+    const auto found = services_.find(holder.service);
+    return found != services_.end() && is_told_more(found->second);
+  });
 }
 
 // Of two that share without consent, the one that may stay is.

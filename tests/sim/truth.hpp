@@ -126,6 +126,13 @@ class Truth {
   [[nodiscard]] std::string unsettled(const IpAddress& ip, const BlockEntry& entry) const;
   [[nodiscard]] std::string unsettled(const Service& service, const World& world) const;
   [[nodiscard]] std::string unsettled(const Pool& pool) const;
+  [[nodiscard]] std::map<IpAddress, const BlockEntry*> recorded_for(const Service& service) const;
+  [[nodiscard]] std::string unserved(const Service& service,
+                                     const std::map<IpAddress, const BlockEntry*>& recorded,
+                                     const World& world) const;
+  [[nodiscard]] std::string unmarked(const Service& service, const std::map<IpAddress, const BlockEntry*>& recorded) const;
+  [[nodiscard]] bool is_told_more(const Service& service) const;
+  [[nodiscard]] bool someone_is_told(const BlockEntry& entry) const;
   [[nodiscard]] bool is_satisfied(const Service& service, const FamilyClaim& family) const;
   [[nodiscard]] std::string free_for(const Service& service,
                                      const Claim& claim,
