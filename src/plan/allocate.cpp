@@ -372,7 +372,7 @@ std::string AddressPlanner::sharing_conflict(const Held& held, const Service& se
   if (holders.size() < 2) return "";
   const Pool* pool = home_of(held.ip, *held.entry);
   const SharingConsent consent = pool != nullptr && pool->implicit_sharing ? SharingConsent::implicit : SharingConsent::by_key;
-  bool before = true;
+  bool before = true;  // the other one
   for (const Holder& holder : holders) {
     if (&holder == held.holder) {
       before = false;
@@ -385,7 +385,7 @@ std::string AddressPlanner::sharing_conflict(const Held& held, const Service& se
     if (theirs == nullptr) continue;
     const bool i_changed = claim.sharing_key != held.entry->sharing_key;
     const bool they_changed = theirs->sharing_key != held.entry->sharing_key;
-    const bool i_leave = consent == SharingConsent::by_key && i_changed != they_changed ? i_changed : !before;
+    const bool i_leave = consent == SharingConsent::by_key && i_changed != they_changed ? i_changed : before;
     if (!i_leave) continue;
     if (std::string why = sharing_obstacle({service, claim}, {*other, *theirs}, consent); !why.empty()) return why;
   }
@@ -600,7 +600,7 @@ void AddressPlanner::settle(Decision& decision,
     else if (const auto conflict = conflicts.find(family->family); conflict != conflicts.end())
       refusals.insert(refusals.begin(), {PendingReason::wanted_ip_in_use, conflict->second});
   }
-  const bool shows_any = std::ranges::any_of(keep, [&](const Held& held) { return shows(service, held.ip); });
+  const bool shows_any = std::ranges::any_of(mine, [&](const Held& held) { return shows(service, held.ip); });
   const bool all = takings.size() == missing.size();
   if (claim.all_or_none && !all && !shows_any && !waits) {
     // Together or not at all: what it has of one family goes back.

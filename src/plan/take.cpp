@@ -253,6 +253,7 @@ std::string AddressPlanner::obstacle(const Service& service, const Claim& claim,
     for (const Holder& holder : entry->holders) {
       anybody = true;
       if (holder.state == HolderState::freeing) return "being released by " + holder.service.to_string();
+      if (holder.uid == service.uid) return "in use by the Service itself, which has to leave it";
       if (std::string why = judge_one(holder.service, holder.uid); !why.empty()) return why;
     }
   if (const auto found = intents_.find(ip); found != intents_.end())

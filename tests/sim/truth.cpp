@@ -58,6 +58,11 @@ bool contains(const auto& all, const auto& one) { return std::ranges::find(all, 
 
 bool has_our_finalizer(const Service& service) { return contains(service.finalizers, keys::service_finalizer); }
 
+const Condition* condition_of(const Service& service) {
+  const auto found = std::ranges::find(service.conditions, keys::allocated_condition, &Condition::type);
+  return found == service.conditions.end() ? nullptr : &*found;
+}
+
 bool held_by(const BlockEntry& entry, const Uid& uid) {
   return std::ranges::any_of(entry.holders, [&](const Holder& holder) { return holder.uid == uid && holder.state == HolderState::held; });
 }
@@ -82,7 +87,14 @@ std::string show(const Service& service) {
   if (!asks(service)) out += " asks-not";
   for (const std::string_view key : {keys::pool, keys::wanted_ip, keys::allocated, keys::sharing_key, keys::fence})
     if (const std::string* value = annotation(service, key)) out += fmt::format(" {}={}", key.substr(key.find('/') + 1), *value);
+  if (!service.load_balancer_ip.empty()) out += " loadBalancerIP=" + service.load_balancer_ip;
+  if (service.family_policy != FamilyPolicy::single) out += service.family_policy == FamilyPolicy::require_dual ? " two-or-none" : " two";
   if (service.has_pool_label) out += " label=" + service.pool_label;
+  if (annotation(service, keys::sharing_key) != nullptr) {
+    for (const ServicePort& port : service.ports) out += fmt::format(" {}/{}", port.port, port.protocol);
+    if (service.external_traffic_policy == TrafficPolicy::local) out += " local:" + service.selector;
+    if (const std::string* spaces = annotation(service, keys::sharing_namespaces)) out += " with=" + *spaces;
+  }
   if (has_our_finalizer(service)) out += " fin";
   for (const Condition& condition : service.conditions)
     out += fmt::format(" [{} {}: {}]", condition.status, condition.reason, condition.message);
@@ -91,12 +103,20 @@ std::string show(const Service& service) {
 
 std::string show(const Pool& pool) {
   std::string out = fmt::format("pool {}@{} [{}]", pool.name, pool.version.text, pool.address);
+  if (pool.offered != pool.ranges)
+    for (const IpRange& range : pool.offered) out += fmt::format(" offers={}-{}", range.first.to_string(), range.last.to_string());
+  if (pool.avoid_buggy_ips) out += " avoids-buggy";
+  if (pool.order == AllocationOrder::least_recently_used) out += " lru";
+  if (pool.quarantine) out += fmt::format(" quarantine={}", seconds(*pool.quarantine));
+  for (const auto& [space, most] : pool.namespace_quotas) out += fmt::format(" quota={}:{}", space, most);
+  for (const auto& [ip, name] : pool.reservations) out += fmt::format(" reserved={}:{}", ip.to_string(), name.to_string());
   if (pool.deleting) out += " deleting";
   if (pool.disabled) out += " disabled";
   if (pool.is_default) out += " default";
   if (pool.drain) out += " drain";
+  if (pool.implicit_sharing) out += " implicit-sharing";
   for (const std::string& space : pool.namespaces) out += " for=" + space;
-  return out + fmt::format(" usage={}", pool.status.usage);
+  return out + fmt::format(" usage={} free={}", pool.status.usage, pool.status.free);
 }
 
 bool asks(const Service& service, ClasslessServices classless) {
@@ -109,7 +129,6 @@ bool asks(const Service& service, ClasslessServices classless) {
 
 std::string_view to_string(Cause cause) {
   switch (cause) {
-    case Cause::restored: return "restored";
     case Cause::gone: return "gone";
     case Cause::no_claim: return "no claim";
     case Cause::wanted: return "another address wanted";
@@ -117,6 +136,7 @@ std::string_view to_string(Cause cause) {
     case Cause::family: return "family";
     case Cause::sharing: return "no consent";
     case Cause::drained: return "drained";
+    case Cause::together: return "together or not at all";
   }
   return "unknown";
 }
@@ -160,7 +180,6 @@ void Truth::look_anew() {
   for (const auto& [name, block] : blocks_)
     for (const auto& [ip, entry] : block.addresses) {
       records_[ip] = entry;
-      for (const Holder& holder : entry.holders) causes_.emplace(Mine{holder.uid, ip}, Cause::restored);
     }
   for (const auto& [name, service] : services_) {
     names_[service.uid] = name;
@@ -170,21 +189,22 @@ void Truth::look_anew() {
       const auto record = records_.find(ip);
       if (record == records_.end() || !std::ranges::any_of(record->second.holders, [&](const Holder& h) { return h.uid == service.uid; }))
         unadopted_.insert({service.uid, ip});
-      else
+      else if (held_by(record->second, service.uid))
         published_.insert({service.uid, ip});
     }
   }
+  for (const auto& [name, pool] : pools_) pool_versions_[name].push_back(pool);
   note_causes();
   mix("restored");
 }
 
 void Truth::hear(const Event<Pool>& event) {
-  ++changes_;
   mix(show(event.row));
   if (event.deleted)
     pools_.erase(event.row.name);
   else
     pools_[event.row.name] = event.row;
+  pool_versions_[event.row.name].push_back(event.row);
   if (event.row.implicit_sharing) implicit_.insert(event.row.name);
   for (auto& [ip, freed] : freed_)
     if (freed.pool == event.row.name) freed.quarantine = std::min(freed.quarantine, quarantine_of(freed.pool));
@@ -195,12 +215,6 @@ void Truth::hear(const Event<Service>& event) {
   mix(show(event.row));
   const Service& now = event.row;
   const auto known = services_.find(now.name);
-  Service but_for_conditions = now;
-  if (known != services_.end()) {
-    but_for_conditions.version = known->second.version;
-    but_for_conditions.conditions = known->second.conditions;
-  }
-  if (event.deleted || known == services_.end() || !(but_for_conditions == known->second)) ++changes_;
   const std::set<IpAddress> before = known != services_.end() && known->second.uid == now.uid ? shown_by(known->second)
                                                                                               : std::set<IpAddress>{};
   const std::set<IpAddress> after = event.deleted ? std::set<IpAddress>{} : shown_by(now);
@@ -219,21 +233,20 @@ void Truth::hear(const Event<Service>& event) {
     by.erase(now.uid);
     if (by.empty()) shown_.erase(ip);
     const bool counted = unadopted_.erase({now.uid, ip}) == 0;
-    if (counted && !event.by_user && !event.deleted && !causes_.contains({now.uid, ip}))
+    if (counted && !event.by_user && !event.deleted && published_.contains({now.uid, ip}) && !causes_.contains({now.uid, ip}))
       violated(fmt::format("moved: {} is taken from {} without cause", ip.to_string(), show(now)));
   }
   for (const IpAddress& ip : after) {
     if (before.contains(ip)) continue;
     shown_[ip].insert(now.uid);
     const auto record = records_.find(ip);
-    if (!event.by_user) published_.insert({now.uid, ip});
+    if (!event.by_user && record != records_.end() && held_by(record->second, now.uid)) published_.insert({now.uid, ip});
     if (event.by_user && (record == records_.end() || !held_by(record->second, now.uid))) unadopted_.insert({now.uid, ip});
     check_shown_twice(ip, now.uid);
   }
 }
 
 void Truth::hear(const Event<AddressBlock>& event) {
-  ++changes_;
   mix(show(event.row));
   const auto known = blocks_.find(event.row.name);
   const AddressBlock before = known == blocks_.end() ? AddressBlock{} : known->second;
@@ -269,15 +282,21 @@ void Truth::entry_changed(const IpAddress& ip, const BlockEntry* before, const B
           holder.state == HolderState::held && !holds(after, holder.uid) && published_.erase(mine) > 0 && !causes_.contains(mine))
         violated(fmt::format("moved: the record of {} for {} ends without cause", ip.to_string(), holder.service.to_string()));
 
+  if (after != nullptr)
+    for (const Holder& holder : after->holders)
+      if (std::ranges::count(after->holders, holder.uid, &Holder::uid) > 1)
+        violated(fmt::format("recorded twice: {} for {}", ip.to_string(), holder.service.to_string()));
   if (after != nullptr && !after->holders.empty()) {
     if (const auto freed = freed_.find(ip); freed != freed_.end()) {
       const Duration waited = time_.now() - freed->second.at;
       const auto least = Duration{
           static_cast<Duration::rep>(static_cast<double>(freed->second.quarantine.count()) / (1 + options_.clock_error))};
-      for (const Holder& holder : after->holders)
-        if (!freed->second.last.contains(holder.service.to_string()) && waited < least && freed->second.at > jumped_)
-          violated(fmt::format("too soon: {} goes to {} {:.3f} s after it was freed", ip.to_string(), holder.service.to_string(),
-                               seconds(waited)));
+      // Whoever had it may have it back at once, and then share it.
+      const bool back = std::ranges::any_of(after->holders,
+                                            [&](const Holder& holder) { return freed->second.last.contains(holder.service.to_string()); });
+      if (!back && waited < least && freed->second.at > jumped_)
+        violated(fmt::format("too soon: {} goes to {} {:.3f} s after it was freed", ip.to_string(),
+                             after->holders.front().service.to_string(), seconds(waited)));
       freed_.erase(freed);
     }
     for (const Holder& holder : after->holders)
@@ -369,6 +388,19 @@ void Truth::note_causes() {
 }
 
 std::optional<Cause> Truth::cause(const Mine& mine, const BlockEntry& entry) const {
+  if (const auto own = own_cause(mine, entry, View::ever)) return own;
+  const Service& service = services_.at(names_.at(mine.first));
+  if (service.family_policy != FamilyPolicy::require_dual) return std::nullopt;
+  for (const IpFamily family : families_of(service))
+    if (std::ranges::none_of(records_, [&](const auto& item) {
+          return item.first.family == family && held_by(item.second, service.uid) &&
+                 !own_cause({service.uid, item.first}, item.second, View::ever);
+        }))
+      return Cause::together;
+  return std::nullopt;
+}
+
+std::optional<Cause> Truth::own_cause(const Mine& mine, const BlockEntry& entry, View view) const {
   const auto& [uid, ip] = mine;
   const auto name = names_.find(uid);
   if (name == names_.end()) return Cause::gone;
@@ -380,23 +412,34 @@ std::optional<Cause> Truth::cause(const Mine& mine, const BlockEntry& entry) con
   if (rivals > 0 && !wanted.contains(ip)) return Cause::wanted;
   if (const auto named = pools_named_by(service); !named.empty() && !contains(named, entry.pool)) {
     const bool another_has_it = std::ranges::any_of(named, [&, address = ip](const std::string& one) {
-      const auto pool = pools_.find(one);
-      return pool != pools_.end() && !pool->second.deleting && pool->second.contains(address);
+      const std::vector<Pool> pools = seen_of(one, view);
+      return !pools.empty() && std::ranges::all_of(pools, [&](const Pool& pool) { return !pool.deleting && pool.contains(address); });
     });
     if (!another_has_it) return Cause::pool;
   }
   if (shares_without_consent(uid, entry)) return Cause::sharing;
-  if (is_drained(ip, entry)) return Cause::drained;
+  if (is_drained(ip, entry, view)) return Cause::drained;
   return std::nullopt;
 }
 
 // An address belongs to the pool it was taken from while that contains it, else to another that does.
-bool Truth::is_drained(const IpAddress& ip, const BlockEntry& entry) const {
-  const auto drains = [&](const Pool& pool) { return pool.drain && (pool.deleting || pool.disabled || !pool.offers(ip)); };
-  const auto recorded = pools_.find(entry.pool);
-  if (recorded != pools_.end() && recorded->second.contains(ip)) return drains(recorded->second);
-  if (recorded != pools_.end() && drains(recorded->second)) return true;
-  return std::ranges::any_of(pools_, [&](const auto& item) { return item.second.contains(ip) && drains(item.second); });
+bool Truth::is_drained(const IpAddress& ip, const BlockEntry& entry, View view) const {
+  const auto home = pools_.find(entry.pool);
+  const bool at_home = view == View::now && home != pools_.end() && (home->second.contains(ip) || !home->second.invalid.empty());
+  return std::ranges::any_of(pool_versions_, [&](const auto& item) {
+    if (at_home && item.first != entry.pool) return false;
+    const std::vector<Pool> pools = seen_of(item.first, view);
+    return std::ranges::any_of(pools, [&, recorded = item.first == entry.pool](const Pool& pool) {
+      return pool.drain && (recorded || pool.contains(ip)) && (pool.deleting || pool.disabled || !pool.offers(ip));
+    });
+  });
+}
+
+std::vector<Pool> Truth::seen_of(const std::string& pool, View view) const {
+  if (const auto versions = pool_versions_.find(pool); view == View::ever)
+    return versions == pool_versions_.end() ? std::vector<Pool>{} : versions->second;
+  const auto now = pools_.find(pool);
+  return now == pools_.end() ? std::vector<Pool>{} : std::vector<Pool>{now->second};
 }
 
 bool Truth::shares_without_consent(const Uid& uid, const BlockEntry& entry) const {
@@ -416,6 +459,8 @@ bool Truth::shares_without_consent(const Uid& uid, const BlockEntry& entry) cons
 
 void Truth::forget_causes() {
   causes_.clear();
+  pool_versions_.clear();
+  for (const auto& [name, pool] : pools_) pool_versions_[name] = {pool};
   std::erase_if(faces_, [&](const auto& item) { return !names_.contains(item.first); });
   for (const auto& [name, service] : services_) {
     faces_[service.uid] = {face_of(service)};
@@ -457,71 +502,91 @@ std::string Truth::unsettled(const IpAddress& ip, const BlockEntry& entry) const
 }
 
 std::string Truth::unsettled(const Service& service, const World& world) const {
-  std::set<IpAddress> recorded;
-  std::set<std::string> pools;
-  bool unconsenting = false;
-  for (const auto& [ip, entry] : records_)
-    if (held_by(entry, service.uid)) {
-      recorded.insert(ip);
-      pools.insert(entry.pool);
-      unconsenting = unconsenting || shares_without_consent(service.uid, entry);
-    }
-  const std::set<IpAddress> shown = shown_by(service);
   if (service.deleting) return "not let go: " + show(service);
-  const auto condition = std::ranges::find(service.conditions, keys::allocated_condition, &Condition::type);
-  const bool told = condition != service.conditions.end() && !condition->reason.empty() && !condition->message.empty();
+  const auto recorded = recorded_for(service);
+  const Condition* condition = condition_of(service);
   if (!asks(service, options_.classless)) {
-    const bool marked = has_our_finalizer(service) || service.has_pool_label || condition != service.conditions.end();
+    const bool marked = has_our_finalizer(service) || service.has_pool_label || condition != nullptr;
     return recorded.empty() && !marked ? "" : "marks are left: " + show(service);
   }
+  const bool told = condition != nullptr && !condition->reason.empty() && !condition->message.empty();
   if (!told || condition->status != (recorded.empty() ? "False" : "True")) return "neither served nor told why: " + show(service);
-
-  const auto verdict = judge_claim(service, options_.classless);
-  const Claim& claim = std::get<Claim>(verdict);
-  std::string free;
-  std::size_t unsatisfied = 0;
-  std::size_t could_be = 0;
-  for (const FamilyClaim& family : claim.families) {
-    if (is_satisfied(service, family)) continue;
-    ++unsatisfied;
-    if (const std::string one = free_for(service, claim, family, world); !one.empty() && claim.problem.empty()) {
-      ++could_be;
-      free = one;
-    }
-  }
-  const bool together = claim.all_or_none && recorded.empty();
-  if (together ? could_be == claim.families.size() : could_be > 0) return "waits, though " + free + ": " + show(service);
-  if (unsatisfied > 0 && condition->message.find(' ') == std::string::npos) return "has not all, and is not told why: " + show(service);
-  if (unconsenting && condition->message.find("in use by") == std::string::npos) {
-    // One of each two that don't agree is told.
-    for (const auto& [ip, entry] : records_)
-      if (held_by(entry, service.uid))
-        for (const Holder& holder : entry.holders) {
-          const auto other = services_.find(holder.service);
-          if (other == services_.end()) continue;
-          const auto theirs = std::ranges::find(other->second.conditions, keys::allocated_condition, &Condition::type);
-          if (theirs != other->second.conditions.end() && theirs->message.find("in use by") != std::string::npos) unconsenting = false;
-        }
-    if (unconsenting) return "shares without consent: " + show(service);
-  }
-
-  if (recorded.empty()) return "";
-  if (shown != recorded) return "shows not what is recorded: " + show(service);
-  if (!has_our_finalizer(service)) return "has no finalizer: " + show(service);
-  if (!service.has_pool_label || !pools.contains(service.pool_label)) return "has not its pool's label: " + show(service);
-  const std::string* allocated = annotation(service, keys::allocated);
-  if (allocated == nullptr) return "has no annotation: " + show(service);
-  std::set<IpAddress> noted;
-  for (const std::string& word : words(*allocated))
-    if (const auto ip = IpAddress::parse(word)) noted.insert(*ip);
-  if (noted != recorded) return "has another annotation: " + show(service);
+  if (auto text = unserved(service, recorded, world); !text.empty()) return text;
+  if (auto text = unmarked(service, recorded); !text.empty()) return text;
+  for (const auto& [ip, entry] : recorded)
+    if (shares_without_consent(service.uid, *entry) && !someone_is_told(*entry)) return "shares without consent: " + show(service);
   return "";
 }
 
+std::map<IpAddress, const BlockEntry*> Truth::recorded_for(const Service& service) const {
+  std::map<IpAddress, const BlockEntry*> out;
+  for (const auto& [ip, entry] : records_)
+    if (held_by(entry, service.uid)) out.emplace(ip, &entry);
+  return out;
+}
+
+// It lacks what it might have.
+std::string Truth::unserved(const Service& service, const std::map<IpAddress, const BlockEntry*>& recorded, const World& world) const {
+  const auto verdict = judge_claim(service, options_.classless);
+  const Claim& claim = std::get<Claim>(verdict);
+  if (!claim.problem.empty()) return "";
+  std::size_t lacking = 0;
+  std::string free;
+  std::size_t could_be = 0;
+  std::map<std::string, std::int64_t> about;  // addresses of a pool that it would have more
+  for (const FamilyClaim& family : claim.families) {
+    if (is_satisfied(service, family)) continue;
+    ++lacking;
+    const std::string one = free_for(service, claim, family, world, about);
+    if (one.empty()) continue;
+    ++could_be;
+    free = one;
+  }
+  const bool together = claim.all_or_none && recorded.empty();
+  if (together ? could_be == claim.families.size() : could_be > 0) return "waits, though " + free + ": " + show(service);
+  if (lacking > 0 && !is_told_more(service)) return "has not all, and is not told why: " + show(service);
+  return "";
+}
+
+std::string Truth::unmarked(const Service& service, const std::map<IpAddress, const BlockEntry*>& recorded) const {
+  if (recorded.empty()) return "";
+  std::set<IpAddress> noted;
+  if (const std::string* allocated = annotation(service, keys::allocated))
+    for (const std::string& word : words(*allocated))
+      if (const auto ip = IpAddress::parse(word)) noted.insert(*ip);
+  const auto are_recorded = [&](const std::set<IpAddress>& all) {
+    return std::ranges::equal(all, recorded, [](const IpAddress& ip, const auto& item) { return ip == item.first; });
+  };
+  if (!are_recorded(shown_by(service))) return "shows not what is recorded: " + show(service);
+  if (!are_recorded(noted)) return "its annotation is not what is recorded: " + show(service);
+  if (!has_our_finalizer(service)) return "has no finalizer: " + show(service);
+  const bool labelled = std::ranges::any_of(recorded, [&](const auto& item) { return item.second->pool == service.pool_label; });
+  return service.has_pool_label && labelled ? "" : "has not its pool's label: " + show(service);
+}
+
+// The condition says more than which addresses it has.
+bool Truth::is_told_more(const Service& service) const {
+  const Condition* condition = condition_of(service);
+  if (condition == nullptr) return false;
+  std::size_t parts = 1;
+  for (std::size_t at = 0; (at = condition->message.find("; ", at)) != std::string::npos; at += 2) ++parts;
+  return parts > recorded_for(service).size();
+}
+
+bool Truth::someone_is_told(const BlockEntry& entry) const {
+  return std::ranges::any_of(entry.holders, [&](const Holder& holder) {
+    const auto found = services_.find(holder.service);
+    return found != services_.end() && is_told_more(found->second);
+  });
+}
+
+// Of two that share without consent, the one that may stay is.
 bool Truth::is_satisfied(const Service& service, const FamilyClaim& family) const {
   return std::ranges::any_of(records_, [&](const auto& item) {
     const auto& [ip, entry] = item;
-    return ip.family == family.family && held_by(entry, service.uid) && !cause({service.uid, ip}, entry);
+    if (ip.family != family.family || !held_by(entry, service.uid)) return false;
+    const auto why = own_cause({service.uid, ip}, entry, View::now);
+    return !why || *why == Cause::sharing;
   });
 }
 
@@ -562,7 +627,11 @@ World Truth::world() const {
 }
 
 // An address that it might have: offered by a pool that is open to it, and nobody's.
-std::string Truth::free_for(const Service& service, const Claim& claim, const FamilyClaim& family, const World& world) const {
+std::string Truth::free_for(const Service& service,
+                            const Claim& claim,
+                            const FamilyClaim& family,
+                            const World& world,
+                            std::map<std::string, std::int64_t>& about) const {
   for (const Pool* pool : choose_pools(claim, family, service, world, {}).pools) {
     auto quota = pool->namespace_quotas.find(service.name.space);
     if (quota == pool->namespace_quotas.end()) quota = pool->namespace_quotas.find("*");
@@ -570,22 +639,38 @@ std::string Truth::free_for(const Service& service, const Claim& claim, const Fa
       return item.second.pool == pool->name &&
              std::ranges::any_of(item.second.holders, [&](const Holder& holder) { return holder.service.space == service.name.space; });
     });
-    if (quota != pool->namespace_quotas.end() && had >= quota->second) continue;
+    if (quota != pool->namespace_quotas.end() && had + about[pool->name] >= quota->second) continue;
     for (const IpRange& range : pool->offered)
       for (IpAddress ip = range.first; ip <= range.last; ip = ip.plus(1)) {
         if (!pool->offers(ip) || ip.family != family.family || (family.wanted && ip != *family.wanted)) continue;
         const bool kept = std::ranges::any_of(pools_, [&](const auto& item) {
           const auto reserved = item.second.reservations.find(ip);
-          return reserved != item.second.reservations.end() && reserved->second != service.name;
+          return reserved != item.second.reservations.end() && (reserved->second != service.name || item.first != pool->name);
         });
         const auto record = records_.find(ip);
         const auto shown = shown_.find(ip);
         const bool others = shown != shown_.end() && std::ranges::any_of(shown->second, [&](const Uid& uid) { return uid != service.uid; });
-        if (!kept && !others && (record == records_.end() || record->second.holders.empty()))
-          return fmt::format("{} of {} is free", ip.to_string(), pool->name);
+        if (!kept && !others && (record == records_.end() || (record->second.holders.empty() && record->second.pool == pool->name)))
+          return ++about[pool->name], fmt::format("{} of {} is free", ip.to_string(), pool->name);
       }
   }
   return "";
+}
+
+std::string Truth::state() const {
+  std::string out;
+  const auto add = [&out](auto row) {
+    row.version = {};
+    out += show(row) + "\n";
+  };
+  for (const auto& [name, service] : services_) add(service);
+  for (const auto& [name, block] : blocks_) add(block);
+  for (const auto& [name, pool] : pools_) add(pool);
+  return out;
+}
+
+bool Truth::remembers_freed() const {
+  return std::ranges::any_of(records_, [](const auto& item) { return item.second.holders.empty(); });
 }
 
 std::string Truth::left_over() const {

@@ -2,6 +2,7 @@
 // nothing of the processes: only objects, who wrote them (a user or one of ours), and when.
 //
 //   shown twice       one address by two Services that never consented to share it
+//   recorded twice    one Service twice in the record of one address
 //   moved             an address taken from a Service that did nothing to lose it: see Cause
 //   too soon          an address given to another Service within its quarantine
 //   left over         marks, records or objects that nobody needs any more
@@ -35,7 +36,6 @@ bool asks(const Service& service, ClasslessServices classless = ClasslessService
 // Why an address may be taken from a Service that has it. Noted while it holds, and good from then on,
 // since a process may act late, until everything was quiet.
 enum class Cause : std::uint8_t {
-  restored,  // the whole store was restored from a backup
   gone,      // the Service is gone, or another has its name
   no_claim,  // it does not ask, or is being deleted
   wanted,    // it wants another address
@@ -43,6 +43,7 @@ enum class Cause : std::uint8_t {
   family,    // it has not this family
   sharing,   // another holder does not consent any more
   drained,   // its pool does not offer it, and drains
+  together,  // it asks for two or none, and the other one does not fit
 };
 std::string_view to_string(Cause cause);
 
@@ -69,17 +70,21 @@ class Truth {
 
   // What is not yet as it should be when users and faults rest, or nothing.
   [[nodiscard]] std::string unsettled() const;
-  // The same when all Services and pools were deleted.
+  // All that is in the store but versions and times.
+  [[nodiscard]] std::string state() const;
+  // Whether blocks remember addresses that nobody has: their quarantines begin anew with each process.
+  [[nodiscard]] bool remembers_freed() const;
+  // What is left over when all Services and pools were deleted.
   [[nodiscard]] std::string left_over() const;
   // Whether any Service shows this address or any block records it.
   [[nodiscard]] bool in_use(const IpAddress& ip) const { return records_.contains(ip) || shown_.contains(ip); }
-  // How often Services, pools and blocks were changed, but for Services' conditions alone.
-  [[nodiscard]] std::uint64_t changes() const { return changes_; }
   // Over all that happened.
   [[nodiscard]] std::uint64_t hash() const { return hash_; }
 
  private:
   using Mine = std::pair<Uid, IpAddress>;  // one Service's address
+  // There is no telling how old a process's view of a pool is.
+  enum class View : std::uint8_t { now, ever };
   // What of a Service others have to consent to.
   struct Face {
     std::string space;
@@ -105,7 +110,9 @@ class Truth {
   void entry_changed(const IpAddress& ip, const BlockEntry* before, const BlockEntry* after);
   void note_causes();
   [[nodiscard]] std::optional<Cause> cause(const Mine& mine, const BlockEntry& entry) const;
-  [[nodiscard]] bool is_drained(const IpAddress& ip, const BlockEntry& entry) const;
+  [[nodiscard]] std::optional<Cause> own_cause(const Mine& mine, const BlockEntry& entry, View view) const;
+  [[nodiscard]] bool is_drained(const IpAddress& ip, const BlockEntry& entry, View view) const;
+  [[nodiscard]] std::vector<Pool> seen_of(const std::string& pool, View view) const;
   [[nodiscard]] bool shares_without_consent(const Uid& uid, const BlockEntry& entry) const;
   void check_shown_twice(const IpAddress& ip, const Uid& joining);
   [[nodiscard]] bool ever_consented(const Uid& a, const Uid& b, const IpAddress& ip) const;
@@ -119,8 +126,19 @@ class Truth {
   [[nodiscard]] std::string unsettled(const IpAddress& ip, const BlockEntry& entry) const;
   [[nodiscard]] std::string unsettled(const Service& service, const World& world) const;
   [[nodiscard]] std::string unsettled(const Pool& pool) const;
+  [[nodiscard]] std::map<IpAddress, const BlockEntry*> recorded_for(const Service& service) const;
+  [[nodiscard]] std::string unserved(const Service& service,
+                                     const std::map<IpAddress, const BlockEntry*>& recorded,
+                                     const World& world) const;
+  [[nodiscard]] std::string unmarked(const Service& service, const std::map<IpAddress, const BlockEntry*>& recorded) const;
+  [[nodiscard]] bool is_told_more(const Service& service) const;
+  [[nodiscard]] bool someone_is_told(const BlockEntry& entry) const;
   [[nodiscard]] bool is_satisfied(const Service& service, const FamilyClaim& family) const;
-  [[nodiscard]] std::string free_for(const Service& service, const Claim& claim, const FamilyClaim& family, const World& world) const;
+  [[nodiscard]] std::string free_for(const Service& service,
+                                     const Claim& claim,
+                                     const FamilyClaim& family,
+                                     const World& world,
+                                     std::map<std::string, std::int64_t>& about) const;
   [[nodiscard]] World world() const;
 
   const SimStore& store_;
@@ -134,6 +152,7 @@ class Truth {
   std::map<Uid, ObjectName> names_;
   std::map<std::string, AddressBlock> blocks_;
   std::map<std::string, Pool> pools_;
+  std::map<std::string, std::vector<Pool>> pool_versions_;  // since all was quiet
   std::map<IpAddress, BlockEntry> records_;
   std::map<IpAddress, std::set<Uid>> shown_;
   std::set<Mine> unadopted_;  // shown by a user's hand, recorded by nobody
@@ -143,7 +162,6 @@ class Truth {
   std::map<Mine, Cause> causes_;
   std::map<IpAddress, Freed> freed_;
   Instant jumped_;
-  std::uint64_t changes_ = 0;
   std::string violation_;
   std::uint64_t hash_ = 14695981039346656037ULL;
 };

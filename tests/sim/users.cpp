@@ -25,6 +25,11 @@ void set_or_erase(Labels& labels, std::string_view key, const std::string& value
     labels[std::string{key}] = value;
 }
 
+// Reservations of what the pool does not offer would make it invalid.
+void keep_what_is_allowed(Pool& pool) {
+  std::erase_if(pool.reservations, [&](const auto& item) { return !pool.offers(item.first); });
+}
+
 }  // namespace
 
 void set_address(Pool& pool, const std::string& address, const std::string& exclude) {
@@ -330,7 +335,8 @@ void Users::draw_rules(Pool& pool) {
   if (rng_.chance(0.2)) pool.service_selector = LabelSelector{{{"app", "x"}}, {}};
   if (rng_.chance(0.2)) pool.namespace_quotas["*"] = static_cast<std::int64_t>(rng_.below(4));
   if (rng_.chance(0.2)) pool.namespace_quotas["shop"] = static_cast<std::int64_t>(rng_.below(4));
-  if (rng_.chance(0.3)) pool.reservations[IpAddress::parse(one_of(addresses)).value()] = one_of(names_);
+  if (rng_.chance(0.5)) pool.reservations[IpAddress::parse(one_of(addresses)).value()] = one_of(names_);
+  keep_what_is_allowed(pool);
 }
 
 std::string Users::edit_pool() {
@@ -363,7 +369,10 @@ void Users::change_pool(Pool& pool) {
     case 2: pool.priority = other.priority; break;
     case 3: pool.namespaces = other.namespaces; break;
     case 4: pool.namespace_selector = other.namespace_selector; break;
-    case 5: set_address(pool, other.address); break;
+    case 5:
+      set_address(pool, other.address);
+      keep_what_is_allowed(pool);
+      break;
     case 6: pool.drain = !pool.drain; break;
     case 7:
       if (ruled_ > 0) draw_rules(pool);
