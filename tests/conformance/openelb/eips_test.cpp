@@ -49,6 +49,7 @@ TEST_F(Eips, E04_ProtocolAndInterfaceMayChangeAndAddressesStay) {
   EXPECT_EQ(record("192.0.2.0").protocol, Protocol::layer2);
   EXPECT_EQ(record("192.0.2.0").interface, "eth0");
   edit_eip("lan", {{"protocol", "bgp"}, {"interface", nullptr}});
+  settle();
   make_service("b");
   EXPECT_TRUE(gets("b", "192.0.2.1"));
   EXPECT_EQ(record("192.0.2.1").protocol, Protocol::bgp);
@@ -70,6 +71,7 @@ TEST_F(Eips, E06_DisableStopsNewAllocationsOnly) {
   make_service("a");
   EXPECT_TRUE(gets("a", "192.0.2.0"));
   edit_eip("lan", {{"disable", true}});
+  settle();
   make_service("b", {.annotations = pool_named("lan")});
   EXPECT_TRUE(told_part("b", "ConstructRequest", "eip:lan is disabled"));
   EXPECT_TRUE(waits("b"));

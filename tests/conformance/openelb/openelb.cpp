@@ -73,6 +73,10 @@ void OpenElb::annotate_eip(const std::string& name, std::string_view key, json::
   subject_->patch(eip_id(name), only("annotations", key, std::move(value)));
 }
 void OpenElb::delete_eip(const std::string& name) { subject_->remove(eip_id(name)); }
+void OpenElb::delete_eip_in_use(const std::string& name) {
+  EXPECT_TRUE(eventually([&] { return !see_eip(name).finalizers.empty(); })) << name << " has no finalizer";
+  delete_eip(name);
+}
 
 void OpenElb::make_service(const std::string& name, const Wish& wish) {
   const ObjectName full = name_of(name);

@@ -193,10 +193,8 @@ class SimSubject final : public Subject {
   void start_controller(const Faults& faults) override {
     running_ = std::make_unique<Running>(*this, faults);
     running_->tasks.spawn("watch", running_->sim.watch(running_->keeper));
-    timers_.run_for(0s);  // it lists
     running_->keeper.nodes().replace({}, {"1"}, false);
     for (const auto& [name, row] : nodes_) running_->keeper.nodes().upsert(row);
-    for (const auto& [name, row] : namespaces_) running_->keeper.namespaces().upsert(row);
     running_->tasks.spawn("controller", running_->controller.run());
   }
   void kill_controller() override {
@@ -263,14 +261,15 @@ class SimSubject final : public Subject {
       case Kind::eip: store(decode<api::Eip>(manifest), now(store_.pools(), id.name)); break;
       case Kind::bgp_conf: store(decode<api::BgpConf>(manifest), now(store_.bgp_confs(), id.name)); break;
       case Kind::bgp_peer: store(decode<api::BgpPeer>(manifest), now(store_.bgp_peers(), id.name)); break;
-      case Kind::namespace_:
-        namespaces_[id.name] = decode<api::Namespace>(manifest);
-        namespaces_[id.name].version = {fmt::format("{}", ++outer_version_)};
-        if (running_) running_->keeper.namespaces().upsert(namespaces_[id.name]);
+      case Kind::namespace_: {
+        Namespace row = decode<api::Namespace>(manifest);
+        if (const auto* known = now(store_.rows<Namespace>(), id.name)) row.version = known->version;
+        store_.put(std::move(row));
         break;
+      }
       case Kind::node:
         nodes_[id.name] = decode<api::Node>(manifest);
-        nodes_[id.name].version = {fmt::format("{}", ++outer_version_)};
+        nodes_[id.name].version = {fmt::format("{}", ++node_version_)};
         if (running_) running_->keeper.nodes().upsert(nodes_[id.name]);
         break;
     }
@@ -284,16 +283,16 @@ class SimSubject final : public Subject {
 
   asio::io_context io_{1};
   testing::SimTimers timers_{io_};
-  sim::SimRng rng_{1};
+  // Other delays, so other orders of events: --gtest_shuffle --gtest_random_seed=N.
+  sim::SimRng rng_{static_cast<std::uint64_t>(::testing::UnitTest::GetInstance()->random_seed()) + 1};
   sim::SimStore store_;
   sim::Network network_;
   sim::RecordingEvents events_;
   std::map<ObjectId, json::object> manifests_;
-  std::map<std::string, Namespace> namespaces_;
   std::map<std::string, Node> nodes_;
   std::unique_ptr<Running> running_;
   int created_ = 0;
-  int outer_version_ = 0;
+  int node_version_ = 0;
 };
 
 }  // namespace
