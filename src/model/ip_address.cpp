@@ -19,11 +19,12 @@ constexpr IpRange mapped{{IpFamily::v6, IpNumber{0xFFFF'0000'0000}}, {IpFamily::
 
 IpNumber all_ones(int bits) { return bits >= 128 ? ~IpNumber{0} : (IpNumber{1} << bits) - 1; }
 
+// Decimal with leading zeros too: OpenELB takes 192.0.2.0/024 for a /24.
 std::optional<int> parse_prefix_length(std::string_view text, int most) {
   unsigned value = 0;  // so that "-0" is no number
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  if (value > static_cast<unsigned>(most) || (text.size() > 1 && text[0] == '0')) return std::nullopt;
+  if (value > static_cast<unsigned>(most)) return std::nullopt;
   return static_cast<int>(value);
 }
 

@@ -70,6 +70,13 @@ class Table {
     changes_.add(it->first);
     return true;
   }
+  // Puts a row in whatever is there: a read that began after that was heard shows an older version, so the
+  // store lost history.
+  void overwrite(T row) {
+    const Key key = row.key();
+    changes_.add(key);
+    rows_.insert_or_assign(key, std::move(row));
+  }
   // A deletion seen at `version`; a newer row, of a re-creation that we made ourselves, stays.
   bool erase(const Key& key, const ResourceVersion& version) {
     const auto it = rows_.find(key);

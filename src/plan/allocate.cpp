@@ -73,8 +73,24 @@ void AddressPlanner::plan(const World& world, const Moment& moment) {
   for (const ObjectName& name : names_) undo(name);
   look_at_the_hungry();
 
-  // In the order in which they are served: first those that show or once had an address, so that nobody
-  // takes it from them, then the oldest.
+  serve();
+  if (std::exchange(taken_, false) && !hungry_.empty() && fullness_changed()) {  // what is said of the pools is another
+    retry_ = true;
+    look_at_the_hungry();
+    serve();
+  }
+
+  compose_blocks();
+  upkeep_pools();
+  for (const ObjectName& name : names_) changed_.push_back(name);
+  names_.clear();
+  touched_.clear();
+  retry_ = false;
+}
+
+// In the order in which they are served: first those that show or once had an address, so that nobody
+// takes it from them, then the oldest.
+void AddressPlanner::serve() {
   struct InLine {
     bool history;
     const std::string* created;
@@ -83,21 +99,27 @@ void AddressPlanner::plan(const World& world, const Moment& moment) {
   static const std::string unknown;
   std::vector<InLine> line;
   for (const ObjectName& name : names_) {
-    const Service* service = world.services.find(name);
+    const Service* service = world_->services.find(name);
     line.push_back({service != nullptr && has_history(*service), service == nullptr ? &unknown : &service->created, &name});
   }
   std::ranges::sort(line, [](const InLine& a, const InLine& b) {
     if (a.history != b.history) return a.history;
     return std::tie(*a.created, *a.name) < std::tie(*b.created, *b.name);
   });
-  for (const InLine& one : line) decide(*one.name);
+  for (const InLine& one : line)
+    if (!decisions_.contains(*one.name)) decide(*one.name);
+}
 
-  compose_blocks();
-  upkeep_pools();
-  for (const ObjectName& name : names_) changed_.push_back(name);
-  names_.clear();
-  touched_.clear();
-  retry_ = false;
+bool AddressPlanner::fullness_changed() {
+  bool changed = false;
+  for (const auto& [name, pool] : world_->pools.rows()) {
+    if (!pool.namespace_quotas.empty()) changed = true;
+    if (full_.contains(name)) continue;
+    const bool has_free = std::ranges::any_of(
+        pool.offered, [&](const IpRange& range) { return index_.lowest_free(range, range.first, pool.avoid_buggy_ips).has_value(); });
+    if (!has_free) changed = full_.insert(name).second;
+  }
+  return changed;
 }
 
 // -- what changed -----------------------------------------------------------------------------------
@@ -146,6 +168,7 @@ void AddressPlanner::start_over() {
   quarantine_ends_.clear();
   block_reads_.clear();
   about_to_share_.clear();
+  full_.clear();
   block_writes_.clear();
   pool_writes_.clear();
   pools_.clear();
@@ -267,20 +290,28 @@ void AddressPlanner::undo(const ObjectName& name) {
 
 // An address that became free, or pools that are other than they were, may serve who waits.
 void AddressPlanner::look_at_the_hungry() {
-  for (const IpAddress& ip : index_.take_freed()) {
-    if (!index_.is_free(ip)) continue;
-    retry_ = true;
-    for (auto& [key, cursor] : cursors_) {
-      const Pool* pool = world_->pools.find(key.first);
-      if (pool != nullptr && key.second < pool->offered.size() && pool->offered[key.second].contains(ip)) cursor = std::min(cursor, ip);
-    }
-  }
+  if (lower_cursors()) retry_ = true;
   if (!retry_) return;
+  full_.clear();
   const std::set<ObjectName> waiting = hungry_;
   for (const ObjectName& name : waiting) {
     undo(name);
     names_.insert(name);
   }
+  lower_cursors();  // for what they were about to take
+}
+
+bool AddressPlanner::lower_cursors() {
+  bool any = false;
+  for (const IpAddress& ip : index_.take_freed()) {
+    if (!index_.is_free(ip)) continue;
+    any = true;
+    for (auto& [key, cursor] : cursors_) {
+      const Pool* pool = world_->pools.find(key.first);
+      if (pool != nullptr && key.second < pool->offered.size() && pool->offered[key.second].contains(ip)) cursor = std::min(cursor, ip);
+    }
+  }
+  return any;
 }
 
 // -- what is held -----------------------------------------------------------------------------------
@@ -473,6 +504,11 @@ bool AddressPlanner::is_cleared(const Held& held) const {
 // B5. Takes this address off; our marks too, unless the Service keeps another record.
 void AddressPlanner::clear(Decision& decision, const Held& held, const Service& service, const std::vector<Held>& records) const {
   if (decision.write) return;  // one at a time
+  // B4: it may have been given to this Service again.
+  if (held.block->read_at <= service.heard_at) {
+    decision.block_reads.push_back(held.block->name);
+    return;
+  }
   ServicePatch patch = patch_of(service);
   const bool keeps_another = std::ranges::any_of(
       records, [&](const Held& other) { return other.holder->uid == service.uid && other.ip != held.ip; });
@@ -594,7 +630,8 @@ void AddressPlanner::settle(Decision& decision,
 }
 
 bool AddressPlanner::has_history(const Service& service) const {
-  return !service.ingress.empty() || service.annotations.contains(keys::allocated) || legacy_used_.contains(service.name.to_string());
+  return !service.ingress.empty() || service.annotations.contains(keys::allocated) || !index_.records_of(service.name).empty() ||
+         legacy_used_.contains(service.name.to_string());
 }
 
 bool AddressPlanner::shows_only(const Service& service, const std::vector<Held>& held) {

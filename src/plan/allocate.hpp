@@ -195,6 +195,9 @@ class AddressPlanner {
   void look_at_who_would_share(const ObjectName& holder);
   void undo(const ObjectName& name);
   void look_at_the_hungry();
+  bool lower_cursors();
+  void serve();
+  bool fullness_changed();
 
   // quarantine
   [[nodiscard]] Duration quarantine_of(const BlockEntry& entry) const;
@@ -298,6 +301,7 @@ class AddressPlanner {
   std::map<IpAddress, std::vector<Intent>> intents_;
   std::map<std::pair<std::string, std::string>, std::int64_t> intended_;  // pool and namespace -> addresses about to be taken
   std::map<std::string, Pool> pools_;  // as they were when everything was last looked at, without status
+  std::set<std::string> full_;                                           // pools seen to have nothing free
   std::multimap<std::string, IpAddress> legacy_used_;  // what OpenELB gave and no block records
   std::map<std::string, std::set<IpAddress>> about_to_share_;  // sharing key -> addresses about to be taken with it
   std::map<std::pair<std::string, std::size_t>, IpAddress> cursors_;  // pool and range: nothing below is free
@@ -319,6 +323,7 @@ class AddressPlanner {
   std::set<ObjectName> names_;  // Services to decide about
   std::map<std::string, IpAddress> touched_;  // blocks to compose, with the first address of each
   std::set<std::string> upkeep_;  // pools whose finalizers to look at
+  bool taken_ = false;                        // addresses
   bool retry_ = false;  // what is free is another
   ChangeLog<ObjectName>::Position services_read_ = 0;
   ChangeLog<std::string>::Position blocks_read_ = 0, pools_read_ = 0, namespaces_read_ = 0;

@@ -425,6 +425,15 @@ TEST(GiveBack, AServiceIsTakenForGoneOnlyAfterAFreshReadThatIsYoungerThanTheReco
   EXPECT_EQ(records(process.plan(objects)), Lines{"192.0.2.3 shop/web freeing"});
 }
 
+TEST(GiveBack, AServiceIsClearedOnlyOnTheWordOfABlockThatWasReadLater) {
+  const Service web = deleted_service();
+  const AddressPlan out = plan({.services = {web},
+                                .pools = {lan},
+                                .blocks = {block({{"192.0.2.3", freeing(web, "lan", "m")}}, [](AddressBlock& b) { b.read_at = 0; })}});
+  EXPECT_TRUE(out.service_writes.empty());
+  EXPECT_EQ(out.block_reads, (std::set<std::string>{"v4-192.0.2.0-26"}));
+}
+
 TEST(GiveBack, AServiceHeardBeforeTheRecordMayAskForItByNow) {
   const Service silent = service("web", [](Service& s) { s.load_balancer_class = "example.com/lb"; });  // heard at 10
   const Objects objects{.services = {silent}, .pools = {lan}, .blocks = {block({{"192.0.2.3", held(silent, "lan")}})}};

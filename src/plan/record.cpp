@@ -14,6 +14,7 @@ namespace berth {
 void AddressPlanner::intend(Decision& decision, const IpAddress& ip, Intent intent) {
   if (intent.takes()) {
     index_.assign(ip);
+    taken_ = true;
     ++intended_[{intent.tags.pool, intent.service.space}];
     if (!intent.tags.sharing_key.empty()) about_to_share_[intent.tags.sharing_key].insert(ip);
   }

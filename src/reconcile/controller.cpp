@@ -42,6 +42,14 @@ bool is_choice_failure(PendingReason reason) {
   return false;
 }
 
+// Of one Service, writes that only change its condition.
+constexpr Duration tell_interval = 1s;
+
+bool only_tells(const ServiceWrite& write) {
+  const ServicePatch& patch = write.patch;
+  return patch.labels.empty() && patch.annotations.empty() && !patch.finalizers && !patch.ingress;
+}
+
 }  // namespace
 
 Controller::Controller(asio::any_io_executor executor,
@@ -238,6 +246,16 @@ void Controller::start_service_work() {
     // The world moved since this was planned, often by our own write: the next plan knows better.
     const Service* known = keeper_.world().services.find(name);
     if (known == nullptr || known->version != write->patch.version) continue;
+    // Who writes the condition against us, another that leads or a user, gets no war.
+    if (only_tells(*write)) {
+      Instant& again = tell_again_[name];
+      if (again > timers_.now()) {
+        postponed_.emplace(again, name);
+        wake(again);
+        continue;
+      }
+      again = timers_.now() + tell_interval;
+    }
     ++services_in_flight_;
     start(key, write_service(key, *write));
   }
@@ -304,7 +322,7 @@ asio::awaitable<Result<>> Controller::refresh_service(ObjectName name) {
   Result<Service> service = co_await cluster_.read_service(name);
   if (service) {
     planner_.service_was_read(name, begun, service->uid);
-    keeper_.heard(std::move(*service));
+    keeper_.heard(std::move(*service), begun);
     co_return Result<>{};
   }
   if (service.error().code != ErrorCode::not_found) co_return fail(service.error());
@@ -467,6 +485,7 @@ void Controller::tell_pending(const Pending& pending, bool misaddressed) {
 // Objects that are gone leave nothing behind here.
 void Controller::forget_what_is_gone() {
   const Instant now = timers_.now();
+  std::erase_if(tell_again_, [&](const auto& item) { return item.second < now; });
   std::erase_if(failures_, [&](const auto& item) { return item.second.retry_at + 1min < now; });
   const auto gone = [&](const auto& item) { return keeper_.world().pools.find(item.first) == nullptr; };
   std::erase_if(pool_status_allowed_, gone);

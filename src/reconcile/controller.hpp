@@ -118,7 +118,8 @@ class Controller {
   AddressPlanner planner_;
   std::deque<ObjectName> ready_;  // Services with something to write or to read, in the order to start it
   std::set<ObjectName> is_ready_;
-  std::multimap<Instant, ObjectName> postponed_;  // after a failure, until then
+  std::multimap<Instant, ObjectName> postponed_;  // until then
+  std::map<ObjectName, Instant> tell_again_;      // not before
   std::set<std::string> in_flight_;
   std::size_t services_in_flight_ = 0;
   struct Failure {

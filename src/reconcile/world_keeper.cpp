@@ -79,9 +79,23 @@ void WorldKeeper::heard(Service service) {
     services_->upsert(std::move(service));
 }
 
+void WorldKeeper::heard(Service service, std::uint64_t read_at) {
+  const Service* known = world_.services.find(service.name);
+  if (known == nullptr || known->heard_at >= read_at || !service.version.older_than(known->version)) return heard(std::move(service));
+  service.heard_at = begin();
+  world_.services.overwrite(std::move(service));
+  changed();
+}
+
 void WorldKeeper::heard(AddressBlock block, std::uint64_t read_at) {
+  const AddressBlock* known = world_.blocks.find(block.name);
+  const bool history_lost = known != nullptr && known->heard_at < read_at && block.version.older_than(known->version);
   stamp(block, world_.blocks, begin());
   block.read_at = std::max(block.read_at, read_at);
+  if (history_lost) {
+    world_.blocks.overwrite(std::move(block));
+    return changed();
+  }
   if (world_.blocks.upsert(std::move(block))) changed();
 }
 

@@ -30,6 +30,7 @@ class WorldKeeper {
 
   // Answers to our own reads and writes.
   void heard(Service service);
+  void heard(Service service, std::uint64_t read_at);  // a fresh read that began then
   void heard(AddressBlock block, std::uint64_t read_at);
   void heard(Pool pool);
   // A read or deletion that began at this logical time found nothing there. What was heard since stays:

@@ -52,6 +52,16 @@ TEST(WorldKeeper, ABlockIsProvedCurrentByReadsOnlyNotByTheWatch) {
   EXPECT_EQ(read_at(), 0U) << "a new version that only the watch told";
 }
 
+TEST(WorldKeeper, AReadThatBeganLaterMayShowAnOlderVersionIfHistoryWasLost) {
+  WorldKeeper keeper;
+  const std::uint64_t early = keeper.begin();
+  keeper.services().upsert(web("7"));
+  keeper.heard(web("5"), early);
+  EXPECT_EQ(keeper.world().services.find(name)->version, ResourceVersion{"7"}) << "an answer that came late";
+  keeper.heard(web("5"), keeper.begin());
+  EXPECT_EQ(keeper.world().services.find(name)->version, ResourceVersion{"5"});
+}
+
 TEST(WorldKeeper, TheLateAnswerToAWriteDoesNotBringBackWhatIsGone) {
   WorldKeeper keeper;
   keeper.services().upsert(web("7"));

@@ -10,6 +10,7 @@ import re
 import signal
 import ssl
 import threading
+import time
 
 import pki
 from system import LabError, entered
@@ -34,8 +35,9 @@ class Api:
 
     def ask(self, method, path, body=None):
         """(status, answer)"""
-        if not hasattr(self._own, "connection"):
+        if time.monotonic() > getattr(self._own, "good_until", 0):
             self._own.connection = self.connect()
+        self._own.good_until = time.monotonic() + 30   # the server closes what was idle for long
         kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
         self._own.connection.request(method, path, json.dumps(body) if body else None, {"Content-Type": kind})
         answer = self._own.connection.getresponse()

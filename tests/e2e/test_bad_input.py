@@ -38,17 +38,16 @@ class Objects(E2eTest):
         self.assertEqual(self.pids(), self.before)
 
     def test_eip(self):
-        """An Eip whose address can't be read: refused at once where a schema can tell, else named in an Event."""
+        """An Eip whose address can't be read: refused at once, by the schema or by Berth's webhook, and a Service that names it waits."""
         self.refused(eip("words", "no address"), "spec.address", "invalid eip address format")
         self.refused(eip("byte", "203.0.113.300"), "spec.address")
         self.refused(eip("long", "203.0.113.0/33"), "spec.address")
-        self.lab.apply(eip("backwards", "203.0.113.9-203.0.113.1"), eip("colons", "2001:db8::1::2"))
-        for name in ("backwards", "colons"):
-            self.told("Eip", name, "add/update eip", "spec.address")
+        self.refused(eip("backwards", "203.0.113.209-203.0.113.201"), "denied the request", "spec.address", "not below the first")
+        self.refused(eip("colons", "2001:db8::1::2"), "denied the request", "spec.address", "not an IP address")
+        self.refused(eip("again", "203.0.113.7"), "denied the request", "eip address overlap with pool")
         self.lab.api.create("services", service("from-it", annotations=dict(OPT_IN, **{POOL_KEY: "backwards"})))
-        self.told("Service", "from-it", "AssignIPFailed", "backwards", "spec.address")
+        self.told("Service", "from-it", "AssignIPFailed", "eip:backwards does not exist", POOL_KEY)
         self.all_else_works()
-        self.lab.api.delete("eips", "backwards")
         self.lab.apply(eip("backwards", "203.0.113.200-203.0.113.201"))
         self.assertEqual(self.lab.address("from-it"), "203.0.113.200")
 

@@ -197,7 +197,6 @@ class Process {
         planner_->was_cleared(write->patch.name, write->giving_back);
         return;
       }
-      if (mutant_ == Mutant::b5_clear_without_fence) write->patch.annotations.erase(std::string{keys::fence});
     }
     in_flight_.insert(key);
     network.push_back({index_, incarnation_, key, std::move(request), begun, {}, false, 9});
@@ -229,7 +228,7 @@ class Process {
     const auto& service = std::get<Result<Service>>(op.answer);
     planner_->service_was_read(read.name, op.begun, service ? service->uid : Uid{});
     if (service)
-      keeper_->heard(Service{*service});
+      keeper_->heard(Service{*service}, op.begun);
     else
       keeper_->gone(read.name, op.begun);
   }
@@ -694,7 +693,6 @@ std::string_view to_string(Mutant mutant) {
     case Mutant::b4_publish_without_read: return "b4_publish_without_read";
     case Mutant::b5_remove_without_clear: return "b5_remove_without_clear";
     case Mutant::b5_clear_of_an_earlier_mark: return "b5_clear_of_an_earlier_mark";
-    case Mutant::b5_clear_without_fence: return "b5_clear_without_fence";
     case Mutant::b6_block_without_version: return "b6_block_without_version";
     case Mutant::b7_trust_cached_absence: return "b7_trust_cached_absence";
   }

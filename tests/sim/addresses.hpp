@@ -24,7 +24,6 @@ enum class Mutant : std::uint8_t {
   b4_publish_without_read,       // the cached block passes for freshly read
   b5_remove_without_clear,       // the Service is not cleared before the address is free
   b5_clear_of_an_earlier_mark,   // a clearing counts for every later giving back, too
-  b5_clear_without_fence,        // a clearing that changes nothing leaves the version as it is
   b6_block_without_version,      // block writes carry no version
   b7_trust_cached_absence,       // a Service that the cache does not have is taken for gone
 };

@@ -322,9 +322,10 @@ class SimCluster final : public Cluster {
     const bool arrives = !fails || rng_.chance(0.5);
     std::optional<ErrorCode> refused;
     if (rng_.chance(network_.refusals)) refused = rng_.chance(0.5) ? ErrorCode::throttled : ErrorCode::unavailable;
+    const std::uint64_t restores = store_.restores();
     auto answer = std::make_shared<std::optional<Answer>>();
     if (arrives) {
-      world_.call_at(world_.now() + there, [store = &store_, restores = store_.restores(), request = std::move(request), answer, refused,
+      world_.call_at(world_.now() + there, [store = &store_, restores, request = std::move(request), answer, refused,
                                             done = kind == Kind::write ? on_write : nullptr] {
         if (store->restores() != restores) return;  // that API server is no more
         if (refused) {
@@ -339,6 +340,8 @@ class SimCluster final : public Cluster {
     co_await timers_.sleep_until(std::min(timers_.now() + there + back, deadline));
     // A clock that runs fast or jumped is here before the answer.
     while (!fails && !*answer && timers_.now() < deadline) co_await timers_.sleep_for(std::chrono::milliseconds{10});
+    // API servers that start anew on a restored store break every connection.
+    if (store_.restores() != restores) co_return fail(ErrorCode::unavailable, "the connection broke");
     if (!fails && *answer) co_return std::move(**answer);
     co_return fail(ErrorCode::timed_out, "no answer within the deadline");
   }

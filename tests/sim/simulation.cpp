@@ -198,6 +198,9 @@ class Run {
   void kill(std::size_t i) {
     Slot& slot = slots_[i];
     outcome_.writes += slot.process->cluster.writes;
+    say(fmt::format("   {} ends after {} writes: {} of blocks, {} of Services, {} of pools' status", slot.process->node(),
+                    slot.process->cluster.writes, slot.process->cluster.block_writes, slot.process->cluster.service_patches,
+                    slot.process->cluster.pool_status_patches));
     slot.process->kill();
     slot.process.reset();
   }
@@ -345,13 +348,13 @@ class Run {
   }
 
   void start_afresh() {
-    const std::uint64_t before = store_.changes();
+    const std::uint64_t before = truth_.changes();
     for (std::size_t i = 0; i < slots_.size(); ++i) kill(i);
     say("-- a fresh start");
     start(0);
     pass(2min);
     if (!fine()) return;
-    if (store_.changes() != before) violated("a fresh start changes what had settled");
+    if (truth_.changes() != before) violated("a fresh start changes what had settled");
     if (const std::string problem = unsettled(); !problem.empty()) violated("after a fresh start: " + problem);
   }
 

@@ -35,6 +35,7 @@ bool asks(const Service& service, ClasslessServices classless = ClasslessService
 // Why an address may be taken from a Service that has it. Noted while it holds, and good from then on,
 // since a process may act late, until everything was quiet.
 enum class Cause : std::uint8_t {
+  restored,  // the whole store was restored from a backup
   gone,      // the Service is gone, or another has its name
   no_claim,  // it does not ask, or is being deleted
   wanted,    // it wants another address
@@ -72,6 +73,8 @@ class Truth {
   [[nodiscard]] std::string left_over() const;
   // Whether any Service shows this address or any block records it.
   [[nodiscard]] bool in_use(const IpAddress& ip) const { return records_.contains(ip) || shown_.contains(ip); }
+  // How often Services, pools and blocks were changed, but for Services' conditions alone.
+  [[nodiscard]] std::uint64_t changes() const { return changes_; }
   // Over all that happened.
   [[nodiscard]] std::uint64_t hash() const { return hash_; }
 
@@ -104,7 +107,7 @@ class Truth {
   [[nodiscard]] std::optional<Cause> cause(const Mine& mine, const BlockEntry& entry) const;
   [[nodiscard]] bool is_drained(const IpAddress& ip, const BlockEntry& entry) const;
   [[nodiscard]] bool shares_without_consent(const Uid& uid, const BlockEntry& entry) const;
-  void check_shown_twice(const IpAddress& ip);
+  void check_shown_twice(const IpAddress& ip, const Uid& joining);
   [[nodiscard]] bool ever_consented(const Uid& a, const Uid& b, const IpAddress& ip) const;
   static bool consents(const Face& a, const Face& b);
   static bool clash(const Face& a, const Face& b);  // whatever they consent to
@@ -140,6 +143,7 @@ class Truth {
   std::map<Mine, Cause> causes_;
   std::map<IpAddress, Freed> freed_;
   Instant jumped_;
+  std::uint64_t changes_ = 0;
   std::string violation_;
   std::uint64_t hash_ = 14695981039346656037ULL;
 };

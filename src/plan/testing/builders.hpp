@@ -112,7 +112,7 @@ inline BlockEntry quarantined(const Service& last, std::string pool) {
   out.reserved_for = last.name.to_string();
   return out;
 }
-// Read afresh at 20, after every Service of `service()` was heard.
+// Heard at 20, after every Service of `service()`, and read afresh at 40.
 inline AddressBlock block(std::vector<std::pair<std::string, BlockEntry>> entries, auto... changes) {
   AddressBlock out;
   out.name = block_name(ip(entries.front().first));
@@ -120,7 +120,7 @@ inline AddressBlock block(std::vector<std::pair<std::string, BlockEntry>> entrie
   out.version = {"1"};
   for (auto& [address, entry] : entries) out.addresses.emplace(ip(address), std::move(entry));
   out.heard_at = 20;
-  out.read_at = 20;
+  out.read_at = 40;
   (changes(out), ...);
   return out;
 }

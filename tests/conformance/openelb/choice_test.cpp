@@ -60,7 +60,6 @@ TEST_F(Choice, P05_AWantedAddressOfAPoolThatIsDeletedIsRefused) {
   make_service("first", {.annotations = pool_named("lan")});
   EXPECT_TRUE(gets("first", "192.0.2.0"));
   delete_eip_in_use("lan");
-  settle();
   make_service("web", {.annotations = wants("192.0.2.77")});
   EXPECT_TRUE(told_part("web", "ConstructRequest", "failed to construct allocate request: eip:lan is deleting"));
   EXPECT_TRUE(waits("web"));
@@ -109,7 +108,6 @@ TEST_F(Choice, P09_DisabledAndDeletedPoolsAreLeftOut) {
   make_service("first");
   EXPECT_TRUE(gets("first", "198.51.100.0"));
   delete_eip_in_use("going");
-  settle();
   make_service("web");
   EXPECT_TRUE(gets("web", "203.0.113.0"));
 }
@@ -257,6 +255,26 @@ TEST_F(Choice, O01_TheLowestFreeAddressIsGiven) {
   EXPECT_TRUE(gets("next", "192.0.2.1"));
 }
 
+TEST_F(Choice, O08_OrTheOneThatWasUsedLongestAgo) {
+  make_eip({"lan", "192.0.2.0/30", {{"allocationOrder", "leastRecentlyUsed"}}, as_default});
+  start();
+  for (int i = 0; i < 3; ++i) {
+    const std::string name = fmt::format("s{}", i);
+    make_service(name);
+    EXPECT_TRUE(gets(name, fmt::format("192.0.2.{}", i)));
+  }
+  for (const char* name : {"s1", "s0"}) {
+    delete_service(name);
+    EXPECT_TRUE(vanishes(name));
+    settle();
+  }
+  for (const char* address : {"192.0.2.3", "192.0.2.1", "192.0.2.0"}) {  // never used; freed first; freed last
+    const std::string name = fmt::format("next-{}", address + 8);
+    make_service(name);
+    EXPECT_TRUE(gets(name, address));
+  }
+}
+
 TEST_F(Choice, O02_AWantedAddressOutsideTheNamedPoolIsRefused) {
   make_eip({"lan", "192.0.2.0/24"});
   make_eip({"other", "198.51.100.0/24", {}, as_default});
@@ -283,7 +301,6 @@ TEST_F(Choice, O04_ANamedPoolThatIsDeletedIsRefused) {
   make_service("first", {.annotations = pool_named("lan")});
   EXPECT_TRUE(gets("first", "192.0.2.0"));
   delete_eip_in_use("lan");
-  settle();
   make_service("web", {.annotations = pool_named("lan")});
   EXPECT_TRUE(eventually([&] { return !events("web").empty(); }));
   EXPECT_NE(events("web").front().message.find("eip:lan is deleting"), std::string::npos);

@@ -49,7 +49,6 @@ TEST_F(Eips, E04_ProtocolAndInterfaceMayChangeAndAddressesStay) {
   EXPECT_EQ(record("192.0.2.0").protocol, Protocol::layer2);
   EXPECT_EQ(record("192.0.2.0").interface, "eth0");
   edit_eip("lan", {{"protocol", "bgp"}, {"interface", nullptr}});
-  settle();
   make_service("b");
   EXPECT_TRUE(gets("b", "192.0.2.1"));
   EXPECT_EQ(record("192.0.2.1").protocol, Protocol::bgp);
@@ -71,7 +70,6 @@ TEST_F(Eips, E06_DisableStopsNewAllocationsOnly) {
   make_service("a");
   EXPECT_TRUE(gets("a", "192.0.2.0"));
   edit_eip("lan", {{"disable", true}});
-  settle();
   make_service("b", {.annotations = pool_named("lan")});
   EXPECT_TRUE(told_part("b", "ConstructRequest", "eip:lan is disabled"));
   EXPECT_TRUE(waits("b"));
@@ -220,6 +218,9 @@ TEST_F(Eips, A05_NetworkAndBroadcastAddressesAreGiven) {
   for (const char* name : {"a", "b"}) make_service(name);
   EXPECT_TRUE(gets("a", "192.0.2.255"));
   EXPECT_TRUE(gets("b", "192.0.3.0"));
+  make_eip({"careful", "198.51.100.255-198.51.101.9", {{"avoidBuggyIPs", true}}});
+  make_service("c", {.annotations = pool_named("careful")});
+  EXPECT_TRUE(gets("c", "198.51.101.1")) << "unless told otherwise";
 }
 
 TEST_F(Eips, A06_AMaskInDotsIsRefused) {

@@ -58,6 +58,7 @@ void OpenElb::kill() {
   running_ = false;
 }
 
+// Kinds are heard one by one: what is done next counts on the controller to know of an Eip or a Namespace.
 void OpenElb::make_eip(const Eip& eip) {
   json::object spec = eip.spec;
   spec["address"] = eip.address;
@@ -67,12 +68,20 @@ void OpenElb::make_eip(const Eip& eip) {
       {"spec", std::move(spec)}};
   if (!eip.status.empty()) manifest["status"] = eip.status;
   subject_->create(Kind::eip, std::move(manifest));
+  if (running_) settle();
 }
-void OpenElb::edit_eip(const std::string& name, json::object spec) { subject_->patch(eip_id(name), {{"spec", std::move(spec)}}); }
+void OpenElb::edit_eip(const std::string& name, json::object spec) {
+  subject_->patch(eip_id(name), {{"spec", std::move(spec)}});
+  if (running_) settle();
+}
 void OpenElb::annotate_eip(const std::string& name, std::string_view key, json::value value) {
   subject_->patch(eip_id(name), only("annotations", key, std::move(value)));
+  if (running_) settle();
 }
-void OpenElb::delete_eip(const std::string& name) { subject_->remove(eip_id(name)); }
+void OpenElb::delete_eip(const std::string& name) {
+  subject_->remove(eip_id(name));
+  if (running_) settle();
+}
 void OpenElb::delete_eip_in_use(const std::string& name) {
   EXPECT_TRUE(eventually([&] { return !see_eip(name).finalizers.empty(); })) << name << " has no finalizer";
   delete_eip(name);
@@ -106,6 +115,7 @@ void OpenElb::annotate(const std::string& service, std::string_view key, json::v
 void OpenElb::delete_service(const std::string& name) { subject_->remove(service_id(name)); }
 void OpenElb::label_namespace(const std::string& name, std::string_view key, json::value value) {
   subject_->patch({Kind::namespace_, "", name}, only("labels", key, std::move(value)));
+  if (running_) settle();
 }
 
 ObjectName OpenElb::name_of(const std::string& service) {

@@ -245,9 +245,11 @@ class SimSubject final : public Subject {
   void store(Row row, const Row* now) {
     row.version = {};
     if (now != nullptr) {
-      row.uid = now->uid;
       row.version = now->version;
-      row.deleting = now->deleting;
+      if constexpr (requires { row.deleting; }) {
+        row.uid = now->uid;
+        row.deleting = now->deleting;
+      }
     }
     store_.put(std::move(row));
   }
@@ -261,12 +263,7 @@ class SimSubject final : public Subject {
       case Kind::eip: store(decode<api::Eip>(manifest), now(store_.pools(), id.name)); break;
       case Kind::bgp_conf: store(decode<api::BgpConf>(manifest), now(store_.bgp_confs(), id.name)); break;
       case Kind::bgp_peer: store(decode<api::BgpPeer>(manifest), now(store_.bgp_peers(), id.name)); break;
-      case Kind::namespace_: {
-        Namespace row = decode<api::Namespace>(manifest);
-        if (const auto* known = now(store_.rows<Namespace>(), id.name)) row.version = known->version;
-        store_.put(std::move(row));
-        break;
-      }
+      case Kind::namespace_: store(decode<api::Namespace>(manifest), now(store_.rows<Namespace>(), id.name)); break;
       case Kind::node:
         nodes_[id.name] = decode<api::Node>(manifest);
         nodes_[id.name].version = {fmt::format("{}", ++node_version_)};
