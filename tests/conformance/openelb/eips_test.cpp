@@ -218,6 +218,9 @@ TEST_F(Eips, A05_NetworkAndBroadcastAddressesAreGiven) {
   for (const char* name : {"a", "b"}) make_service(name);
   EXPECT_TRUE(gets("a", "192.0.2.255"));
   EXPECT_TRUE(gets("b", "192.0.3.0"));
+  make_eip({"careful", "198.51.100.255-198.51.101.9", {{"avoidBuggyIPs", true}}});
+  make_service("c", {.annotations = pool_named("careful")});
+  EXPECT_TRUE(gets("c", "198.51.101.1")) << "unless told otherwise";
 }
 
 TEST_F(Eips, A06_AMaskInDotsIsRefused) {

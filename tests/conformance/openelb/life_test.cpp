@@ -309,9 +309,8 @@ TEST_F(Life, D08_TheOldAddressStaysUntilThereIsANewOne) {
 TEST_F(Life, R08_AnEipInUseWaitsForItsLastAddress) {
   lan_and_web();
   make_eip({"next", "198.51.100.0/24", {}, as_default});  // where it could go
-  EXPECT_TRUE(eventually([&] { return !see_eip("lan").finalizers.empty() && !see_eip("next").finalizers.empty(); }));
-  delete_eip("lan");
-  settle();
+  EXPECT_TRUE(eventually([&] { return !see_eip("next").finalizers.empty(); }));
+  delete_eip_in_use("lan");
   EXPECT_TRUE(subject().pool("lan").has_value());
   EXPECT_TRUE(keeps("web", "192.0.2.0"));
   EXPECT_EQ(see("web").pool_label, "lan");
@@ -329,8 +328,7 @@ TEST_F(Life, R09_AnEipThatIsToDrainHandsItsServicesOver) {
   EXPECT_TRUE(eventually([&] { return !shown("a").empty() && !shown("b").empty(); }));
   annotate_eip("lan", keys::default_pool, nullptr);
   annotate_eip("next", keys::default_pool, "true");
-  settle();
-  delete_eip("lan");
+  delete_eip_in_use("lan");
   EXPECT_TRUE(eventually([&] { return shown("a") == "198.51.100.1" || shown("b") == "198.51.100.1"; }));
   settle();
   const std::string moved = shown("a") == "198.51.100.1" ? "a" : "b";
@@ -590,6 +588,16 @@ TEST_F(Life, T13_ARestoredServiceGetsWhatItHad) {
   EXPECT_TRUE(gets("web", "192.0.2.99"));
   make_service("other", {.annotations = {{std::string{keys::allocated}, "192.0.2.99"}}});
   EXPECT_TRUE(gets("other", "192.0.2.0")) << "a wish, not a right";
+}
+
+TEST_F(Life, T14_OfServicesThatSharedAnAddressWithoutAWordTheEldestKeepsIt) {
+  make_eip(left_by_openelb("lan", "192.0.2.0/24", {{"192.0.2.7", "shop/a;shop/b"}}));
+  make_service("a", left_by_openelb("lan", {"192.0.2.7"}));
+  make_service("b", left_by_openelb("lan", {"192.0.2.7"}));
+  start();
+  EXPECT_TRUE(gets("b", "192.0.2.0"));
+  EXPECT_TRUE(keeps("a", "192.0.2.7"));
+  EXPECT_EQ(holders("192.0.2.7"), "shop/a");
 }
 
 // -- V: Events --------------------------------------------------------------------------------------

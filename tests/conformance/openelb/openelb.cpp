@@ -58,6 +58,7 @@ void OpenElb::kill() {
   running_ = false;
 }
 
+// Kinds are heard one by one: what is done next counts on the controller to know of an Eip or a Namespace.
 void OpenElb::make_eip(const Eip& eip) {
   json::object spec = eip.spec;
   spec["address"] = eip.address;
@@ -67,8 +68,8 @@ void OpenElb::make_eip(const Eip& eip) {
       {"spec", std::move(spec)}};
   if (!eip.status.empty()) manifest["status"] = eip.status;
   subject_->create(Kind::eip, std::move(manifest));
+  if (running_) settle();
 }
-// Kinds are heard one by one: what is done next counts on the controller to know of this.
 void OpenElb::edit_eip(const std::string& name, json::object spec) {
   subject_->patch(eip_id(name), {{"spec", std::move(spec)}});
   if (running_) settle();
@@ -80,6 +81,10 @@ void OpenElb::annotate_eip(const std::string& name, std::string_view key, json::
 void OpenElb::delete_eip(const std::string& name) {
   subject_->remove(eip_id(name));
   if (running_) settle();
+}
+void OpenElb::delete_eip_in_use(const std::string& name) {
+  EXPECT_TRUE(eventually([&] { return !see_eip(name).finalizers.empty(); })) << name << " has no finalizer";
+  delete_eip(name);
 }
 
 void OpenElb::make_service(const std::string& name, const Wish& wish) {

@@ -44,6 +44,11 @@ TEST_F(Services, K04_TheAnnotationNamesThePool) {
   start();
   make_service("web", {.annotations = pool_named("other")});
   EXPECT_TRUE(gets("web", "198.51.100.0"));
+  make_eip({"one", "203.0.113.1"});
+  for (const char* name : {"a", "b"}) {
+    make_service(name, {.annotations = pool_named("one, other")});
+    EXPECT_TRUE(gets(name, name == std::string{"a"} ? "203.0.113.1" : "198.51.100.1")) << "of several, one after the other";
+  }
 }
 
 TEST_F(Services, K05_TheLabelOfTheSameKeyNamesThePoolInUse) {

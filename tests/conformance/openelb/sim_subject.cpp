@@ -193,7 +193,6 @@ class SimSubject final : public Subject {
   void start_controller(const Faults& faults) override {
     running_ = std::make_unique<Running>(*this, faults);
     running_->tasks.spawn("watch", running_->sim.watch(running_->keeper));
-    timers_.run_for(0s);  // it lists
     running_->keeper.nodes().replace({}, {"1"}, false);
     for (const auto& [name, row] : nodes_) running_->keeper.nodes().upsert(row);
     running_->tasks.spawn("controller", running_->controller.run());
@@ -267,7 +266,7 @@ class SimSubject final : public Subject {
       case Kind::namespace_: store(decode<api::Namespace>(manifest), now(store_.rows<Namespace>(), id.name)); break;
       case Kind::node:
         nodes_[id.name] = decode<api::Node>(manifest);
-        nodes_[id.name].version = {fmt::format("{}", ++outer_version_)};
+        nodes_[id.name].version = {fmt::format("{}", ++node_version_)};
         if (running_) running_->keeper.nodes().upsert(nodes_[id.name]);
         break;
     }
@@ -281,7 +280,8 @@ class SimSubject final : public Subject {
 
   asio::io_context io_{1};
   testing::SimTimers timers_{io_};
-  sim::SimRng rng_{1};
+  // Other delays, so other orders of events: --gtest_shuffle --gtest_random_seed=N.
+  sim::SimRng rng_{static_cast<std::uint64_t>(::testing::UnitTest::GetInstance()->random_seed()) + 1};
   sim::SimStore store_;
   sim::Network network_;
   sim::RecordingEvents events_;
@@ -289,7 +289,7 @@ class SimSubject final : public Subject {
   std::map<std::string, Node> nodes_;
   std::unique_ptr<Running> running_;
   int created_ = 0;
-  int outer_version_ = 0;
+  int node_version_ = 0;
 };
 
 }  // namespace
