@@ -44,19 +44,24 @@ struct Network {
   std::function<void(Instant)> on_trouble = {};
 };
 
-// A fault in the port itself or beneath it, for the tests of the tests.
+// A fault in the port itself or beneath it, for the tests of the tests: each breaks a rule that somebody
+// looks at from outside.
 enum class Flaw : std::uint8_t {
   none,
-  services_unchecked,    // patches of Services carry neither uid nor version
-  blocks_unchecked,      // nor do writes of blocks
-  finalizers_stay,       // no patch takes a finalizer off a Service
-  blocks_stay,           // an empty block is not deleted, though the answer says so
-  pools_stay,            // nor a pool's finalizer taken off
-  events_are_lost,       // one in ten of the Services' events never comes
-  status_is_not_read,    // the status of pools is lost in decoding
-  wishes_change,         // each start reads another wanted address into one Service
-  condition_is_new,      // a Service's annotations change with each write, so that there is always something to write
+  services_unchecked,  // patches of Services carry neither uid nor version
+  blocks_unchecked,    // nor do writes of blocks
+  holders_doubled,     // a block is written with its first holder twice
+  wishes_change,       // each start reads another wanted address into one Service
+  no_quarantine,       // addresses are given out again at once
+  finalizers_stay,     // no patch takes a finalizer off a Service
+  blocks_stay,         // an empty block is not deleted, though the answer says so
+  pools_stay,          // nor a pool's finalizer taken off
+  events_are_lost,     // one in ten of the Services' events never comes
+  status_is_not_read,  // the status of pools is lost in decoding
+  notes_are_restless,  // the annotation on a Service has another value with each write
+  lists_differ,        // lists show another ip-mode than watches
 };
+std::string_view to_string(Flaw flaw);
 
 class SimCluster final : public Cluster {
  public:
@@ -89,6 +94,9 @@ class SimCluster final : public Cluster {
   }
   asio::awaitable<Result<AddressBlock>> write_block(AddressBlock block) override {
     ++block_writes;
+    if (flaw == Flaw::holders_doubled)
+      for (auto& [ip, entry] : block.addresses)
+        if (entry.holders.size() == 1) entry.holders.push_back(entry.holders.front());
     const auto check = flaw == Flaw::blocks_unchecked ? SimStore::Check::nothing : SimStore::Check::preconditions;
     return write<Result<AddressBlock>>([store = &store_, block = std::move(block), check] { return store->write_block(block, check); });
   }
@@ -103,7 +111,7 @@ class SimCluster final : public Cluster {
     if (flaw == Flaw::finalizers_stay && patch.finalizers &&
         std::ranges::find(*patch.finalizers, keys::service_finalizer) == patch.finalizers->end())
       patch.finalizers.reset();
-    if (flaw == Flaw::condition_is_new && patch.annotations.contains(std::string{keys::allocated}))
+    if (flaw == Flaw::notes_are_restless && patch.annotations.contains(std::string{keys::allocated}))
       patch.annotations[std::string{keys::allocated}] = std::to_string(store_.version());
     const auto check = flaw == Flaw::services_unchecked ? SimStore::Check::nothing : SimStore::Check::preconditions;
     return write<Result<Service>>([store = &store_, patch = std::move(patch), check] { return store->patch_service(patch, check); });
@@ -220,7 +228,11 @@ class SimCluster final : public Cluster {
     if (!listed) co_return false;
     const bool history_lost = listed->version.older_than(stream.version);
     stream.version = listed->version;
-    for (T& row : listed->rows) spoil(row);
+    for (T& row : listed->rows) {
+      spoil(row);
+      if constexpr (std::is_same_v<T, Service>)
+        if (flaw == Flaw::lists_differ) row.annotations[std::string{keys::ip_mode}] = "Proxy";
+    }
     feed.replace(std::move(listed->rows), stream.version, history_lost);
     co_return true;
   }

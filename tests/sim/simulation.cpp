@@ -174,7 +174,7 @@ class Run {
     ++slot.born;
     const std::string node = fmt::format("n{}", i);
     ControllerOptions controller;
-    controller.quarantine = options_.quarantine;
+    if (options_.flaw == Flaw::no_quarantine) controller.quarantine = {};
     slot.process = std::make_unique<Process>(io_, time_, store_, network_,
                                              ProcessOptions{.node = node,
                                                             .identity = fmt::format("{}_{}", node, slot.born),
@@ -420,6 +420,25 @@ class Run {
 };
 
 }  // namespace
+
+std::string_view to_string(Flaw flaw) {
+  switch (flaw) {
+    case Flaw::none: return "none";
+    case Flaw::services_unchecked: return "services_unchecked";
+    case Flaw::blocks_unchecked: return "blocks_unchecked";
+    case Flaw::holders_doubled: return "holders_doubled";
+    case Flaw::wishes_change: return "wishes_change";
+    case Flaw::no_quarantine: return "no_quarantine";
+    case Flaw::finalizers_stay: return "finalizers_stay";
+    case Flaw::blocks_stay: return "blocks_stay";
+    case Flaw::pools_stay: return "pools_stay";
+    case Flaw::events_are_lost: return "events_are_lost";
+    case Flaw::status_is_not_read: return "status_is_not_read";
+    case Flaw::notes_are_restless: return "notes_are_restless";
+    case Flaw::lists_differ: return "lists_differ";
+  }
+  return "unknown";
+}
 
 SimulationOutcome run_simulation(const SimulationOptions& options) { return Run{options}.run(); }
 

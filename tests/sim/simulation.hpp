@@ -21,8 +21,7 @@ inline constexpr Duration lease_takeover = std::chrono::seconds{20};
 
 struct SimulationOptions {
   std::uint64_t seed = 0;
-  Flaw flaw = Flaw::none;  // of the port or what is beneath
-  Duration quarantine = std::chrono::seconds{1};
+  Flaw flaw = Flaw::none;
   bool trace = false;
 };
 
