@@ -82,7 +82,7 @@ std::uint64_t AddressIndex::taken_in(const IpRange& range, bool avoid_buggy) con
 }
 
 void AddressIndex::enter(const IpAddress& ip, const BlockEntry& entry, std::vector<Entered>& into) {
-  Entered entered{ip, {}, entry.pool, {}, {}, {}, 0};
+  Entered entered{ip, {}, entry.pool, {}, {}, {}};
   set(ip, Use::recorded);
   PoolUse& use = pools_[entry.pool];
   changed_pools_.insert(entry.pool);
@@ -141,12 +141,7 @@ void AddressIndex::update(const std::string& name, const AddressBlock* block) {
   if (block != nullptr && !block->addresses.empty()) {
     std::vector<Entered>& now = blocks_[name];
     now.reserve(block->addresses.size());
-    for (const auto& [ip, entry] : block->addresses) {
-      enter(ip, entry, now);
-      const auto old = std::ranges::lower_bound(before, ip, {}, &Entered::ip);
-      const bool same = old != before.end() && old->ip == ip && old->holders == now.back().holders;
-      now.back().since = same ? old->since : block->heard_at;
-    }
+    for (const auto& [ip, entry] : block->addresses) enter(ip, entry, now);
   }
   for (const Entered& entered : before)
     if (block == nullptr || !block->addresses.contains(entered.ip)) clear(entered.ip, Use::recorded);
@@ -234,13 +229,6 @@ const std::vector<IpAddress>& AddressIndex::reserved_by(const ObjectName& name) 
   static const std::vector<IpAddress> none;
   const auto found = reserved_by_.find(name);
   return found == reserved_by_.end() ? none : found->second;
-}
-
-std::uint64_t AddressIndex::held_since(const IpAddress& ip) const {
-  const auto block = blocks_.find(block_name(ip));
-  if (block == blocks_.end()) return 0;
-  const auto found = std::ranges::lower_bound(block->second, ip, {}, &Entered::ip);
-  return found == block->second.end() || found->ip != ip ? 0 : found->since;
 }
 
 const AddressIndex::PoolUse& AddressIndex::use_of(const std::string& pool) const {

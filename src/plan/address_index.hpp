@@ -58,8 +58,6 @@ class AddressIndex {
   [[nodiscard]] const ObjectName* reserved_for(const IpAddress& ip) const;
   [[nodiscard]] const std::vector<IpAddress>& reserved_by(const ObjectName& name) const;
   [[nodiscard]] const PoolUse& use_of(const std::string& pool) const;
-  // When the address was first heard to have the holders that it has (AddressBlock::heard_at).
-  [[nodiscard]] std::uint64_t held_since(const IpAddress& ip) const;
 
   // Addresses that nothing uses any more, and pools whose use changed, since the last call.
   std::vector<IpAddress> take_freed() { return std::exchange(freed_, {}); }
@@ -78,7 +76,6 @@ class AddressIndex {
     std::string sharing_key;
     std::string left_by;
     std::string freed_at;
-    std::uint64_t since = 0;
   };
   void set(const IpAddress& ip, Use use);
   void clear(const IpAddress& ip, Use use);

@@ -196,9 +196,15 @@ void AddressPlanner::take_in(const std::string& block_name) {
   const AddressBlock* block = world_->blocks.find(block_name);
   const auto range = block_range_of(block_name);
   if (!range) return;  // the name is none of ours
-  for (const ObjectName& name : index_.holders_in(block_name)) names_.insert(name);
+  std::vector<ObjectName> before = index_.holders_in(block_name);
   index_.update(block_name, block);
-  for (const ObjectName& name : index_.holders_in(block_name)) names_.insert(name);
+  std::vector<ObjectName> after = index_.holders_in(block_name);
+  names_.insert(before.begin(), before.end());
+  names_.insert(after.begin(), after.end());
+  std::ranges::sort(before);
+  std::ranges::sort(after);
+  if (block != nullptr && !std::ranges::includes(after, before))
+    for (const auto& [ip, entry] : block->addresses) look_at_who_would_share(ip, entry);
   for (auto at = intents_.lower_bound(range->first); at != intents_.end() && range->contains(at->first); ++at)
     for (const Intent& intent : at->second) names_.insert(intent.service);
   touched_.emplace(block_name, range->first);
@@ -223,7 +229,9 @@ void AddressPlanner::take_in(const ObjectName& name) {
   for (const IpAddress& ip : index_.shown_by(name)) look_at_intents_on(ip);
   index_.update(name, service);
   for (const IpAddress& ip : index_.shown_by(name)) look_at_intents_on(ip);
-  look_at_who_would_share(name);
+  // The holder may have changed its mind about sharing.
+  for (const IpAddress& ip : index_.records_of(name))
+    if (const BlockEntry* entry = entry_at(ip)) look_at_who_would_share(ip, *entry);
   // Who shares an address with it may have to leave, or may stay now.
   for (const IpAddress& ip : index_.records_of(name)) {
     const BlockEntry* entry = entry_at(ip);
@@ -239,15 +247,10 @@ void AddressPlanner::look_at_intents_on(const IpAddress& ip) {
   for (const Intent& intent : found->second) names_.insert(intent.service);
 }
 
-// The holder may have changed its mind about sharing.
-void AddressPlanner::look_at_who_would_share(const ObjectName& holder) {
-  const auto look = [&](const auto& waiting, const auto& key) {
-    if (const auto found = waiting.find(key); found != waiting.end()) names_.insert(found->second.begin(), found->second.end());
-  };
-  for (const IpAddress& ip : index_.records_of(holder)) {
-    look(hungry_for_, ip);
-    if (const BlockEntry* entry = entry_at(ip); entry != nullptr && !entry->sharing_key.empty()) look(hungry_to_share_, entry->sharing_key);
-  }
+void AddressPlanner::look_at_who_would_share(const IpAddress& ip, const BlockEntry& entry) {
+  if (const auto found = hungry_for_.find(ip); found != hungry_for_.end()) names_.insert(found->second.begin(), found->second.end());
+  if (const auto found = hungry_to_share_.find(entry.sharing_key); found != hungry_to_share_.end())
+    names_.insert(found->second.begin(), found->second.end());
 }
 
 void AddressPlanner::look_at_readers_of(const std::string& block) {
@@ -366,12 +369,23 @@ bool AddressPlanner::fits_wishes(const Held& held, const Claim& claim, const Fam
   });
 }
 
+// The pool that gave the address decides, whatever other pools have it too.
+SharingConsent AddressPlanner::consent_at(const IpAddress& ip) const {
+  const Pool* pool = nullptr;
+  if (const BlockEntry* entry = entry_at(ip); entry != nullptr && !entry->holders.empty()) {
+    pool = home_of(ip, *entry);
+  } else if (const auto found = intents_.find(ip); found != intents_.end()) {
+    const auto first = std::ranges::find_if(found->second, &Intent::takes);
+    if (first != found->second.end()) pool = world_->pools.find(first->tags.pool);
+  }
+  return pool != nullptr && pool->implicit_sharing ? SharingConsent::implicit : SharingConsent::by_key;
+}
+
 // Sharers whose conditions changed: whoever changed them leaves, else whoever came later. Empty: all is well.
 std::string AddressPlanner::sharing_conflict(const Held& held, const Service& service, const Claim& claim) const {
   const auto& holders = held.entry->holders;
   if (holders.size() < 2) return "";
-  const Pool* pool = home_of(held.ip, *held.entry);
-  const SharingConsent consent = pool != nullptr && pool->implicit_sharing ? SharingConsent::implicit : SharingConsent::by_key;
+  const SharingConsent consent = consent_at(held.ip);
   bool before = true;  // the other one
   for (const Holder& holder : holders) {
     if (&holder == held.holder) {
@@ -481,19 +495,18 @@ bool AddressPlanner::known_gone(const Held& held) const {
   return read != gone_.end() && read->second.read_at > held.block->heard_at && read->second.found != held.holder->uid;
 }
 
-// B3. A Service that was heard before the record was may have asked for it meanwhile.
+// B3. The cache may be older than the record, and the Service may have asked for it since: only a deletion is
+// for good, else a read that began after this version of the block was heard has to say so.
 void AddressPlanner::start_giving_back(Decision& decision, const Held& held, const Service* service) {
-  if (service != nullptr && service->uid == held.holder->uid && !is_younger(*service, held))
+  if (service != nullptr && service->uid == held.holder->uid && !service->deleting && !was_read_since(*service, held))
     decision.read_service = true;
   else
     intend(decision, held, Intent::Kind::start_freeing);
 }
 
-bool AddressPlanner::is_younger(const Service& service, const Held& held) const {
-  const std::uint64_t since = index_.held_since(held.ip);
-  if (service.heard_at > since) return true;
+bool AddressPlanner::was_read_since(const Service& service, const Held& held) const {
   const auto read = gone_.find(service.name);
-  return read != gone_.end() && read->second.read_at > since && read->second.found == service.uid;
+  return read != gone_.end() && read->second.read_at > held.block->heard_at && read->second.found == service.uid;
 }
 
 bool AddressPlanner::is_cleared(const Held& held) const {
@@ -582,6 +595,8 @@ void AddressPlanner::settle(Decision& decision,
     if (!conflict.empty()) conflicts.emplace(family.family, best->ip.to_string() + " is " + conflict);
   }
   if (!claim.problem.empty()) refusals.push_back({PendingReason::invalid_request, claim.problem});
+  if (keep.empty())  // an address of a family that it has no more is of no use to it
+    for (const Held& held : mine) start_giving_back(decision, held, &service);
 
   bool outstanding = !coming.empty();
   bool waits = false;  // for an address of its own that is on the way back

@@ -192,7 +192,7 @@ class AddressPlanner {
   void take_in(const ObjectName& name);
   void look_at_intents_on(const IpAddress& ip);
   void look_at_readers_of(const std::string& block);
-  void look_at_who_would_share(const ObjectName& holder);
+  void look_at_who_would_share(const IpAddress& ip, const BlockEntry& entry);
   void undo(const ObjectName& name);
   void look_at_the_hungry();
   bool lower_cursors();
@@ -213,6 +213,7 @@ class AddressPlanner {
   [[nodiscard]] const Pool* home_of(const IpAddress& ip, const BlockEntry& entry) const;
   [[nodiscard]] bool drained(const Held& held) const;
   [[nodiscard]] bool fits_wishes(const Held& held, const Claim& claim, const FamilyClaim& family) const;
+  [[nodiscard]] SharingConsent consent_at(const IpAddress& ip) const;
   [[nodiscard]] std::string sharing_conflict(const Held& held, const Service& service, const Claim& claim) const;
 
   // decisions
@@ -227,7 +228,7 @@ class AddressPlanner {
                     std::vector<IpFamily>& coming);
   [[nodiscard]] bool known_gone(const Held& held) const;
   void start_giving_back(Decision& decision, const Held& held, const Service* service);
-  [[nodiscard]] bool is_younger(const Service& service, const Held& held) const;
+  [[nodiscard]] bool was_read_since(const Service& service, const Held& held) const;
   [[nodiscard]] bool is_cleared(const Held& held) const;
   void clear(Decision& decision, const Held& held, const Service& service, const std::vector<Held>& records) const;
   void strip_leftovers(Decision& decision, const Service& service, SkipReason reason) const;

@@ -152,9 +152,16 @@ std::optional<IpAddress> AddressPlanner::next_free(const Service& service, const
     cursor = free.value_or(range.last);
     if (free) return free;
   }
-  if (pool.order != AllocationOrder::least_recently_used) return std::nullopt;
-  for (const auto& [freed_at, ip] : index_.use_of(pool.name).freed)
-    if (ip.family == family.family && pool.offers(ip) && may_take(service, ip)) return ip;
+  // What blocks remember as freed: this pool's first, and those of others that have the address too.
+  const auto longest_free = [&](const Pool& memory) -> std::optional<IpAddress> {
+    if (memory.order != AllocationOrder::least_recently_used) return std::nullopt;
+    for (const auto& [freed_at, ip] : index_.use_of(memory.name).freed)
+      if (ip.family == family.family && pool.offers(ip) && may_take(service, ip)) return ip;
+    return std::nullopt;
+  };
+  if (const auto ip = longest_free(pool)) return ip;
+  for (const auto& [name, other] : world_->pools.rows())
+    if (const auto ip = longest_free(other)) return ip;
   return std::nullopt;
 }
 
@@ -172,8 +179,9 @@ std::optional<Refusal> AddressPlanner::refuse_wanted(const Service& service,
     return Refusal{PendingReason::wanted_ip_reserved,
                    which + fmt::format("reserved for {} (Eip spec.reservations)", keeper->to_string()) + cure};
   std::string why;
-  if (pool.implicit_sharing || !claim.sharing_key.empty())
-    why = obstacle(service, claim, ip, pool.implicit_sharing ? SharingConsent::implicit : SharingConsent::by_key);
+  const SharingConsent consent = consent_at(ip);
+  if (consent == SharingConsent::implicit || !claim.sharing_key.empty())
+    why = obstacle(service, claim, ip, consent);
   else
     why = "in use by " + user_of(ip, service);
   if (why.empty()) return std::nullopt;
