@@ -226,9 +226,15 @@ void AddressPlanner::take_in(const std::string& block_name) {
 void AddressPlanner::take_in(const ObjectName& name) {
   names_.insert(name);
   const Service* service = world_->services.find(name);
-  for (const IpAddress& ip : index_.shown_by(name)) look_at_intents_on(ip);
+  const auto look_at_shown = [&] {
+    for (const IpAddress& ip : index_.shown_by(name)) {
+      look_at_intents_on(ip);
+      look_at_who_wants(ip);
+    }
+  };
+  look_at_shown();
   index_.update(name, service);
-  for (const IpAddress& ip : index_.shown_by(name)) look_at_intents_on(ip);
+  look_at_shown();
   // The holder may have changed its mind about sharing.
   for (const IpAddress& ip : index_.records_of(name))
     if (const BlockEntry* entry = entry_at(ip)) look_at_who_would_share(ip, *entry);
@@ -242,13 +248,16 @@ void AddressPlanner::take_in(const ObjectName& name) {
 }
 
 void AddressPlanner::look_at_intents_on(const IpAddress& ip) {
-  const auto found = intents_.find(ip);
-  if (found == intents_.end()) return;
-  for (const Intent& intent : found->second) names_.insert(intent.service);
+  if (const auto found = intents_.find(ip); found != intents_.end())
+    for (const Intent& intent : found->second) names_.insert(intent.service);
+}
+
+void AddressPlanner::look_at_who_wants(const IpAddress& ip) {
+  if (const auto found = hungry_for_.find(ip); found != hungry_for_.end()) names_.insert(found->second.begin(), found->second.end());
 }
 
 void AddressPlanner::look_at_who_would_share(const IpAddress& ip, const BlockEntry& entry) {
-  if (const auto found = hungry_for_.find(ip); found != hungry_for_.end()) names_.insert(found->second.begin(), found->second.end());
+  look_at_who_wants(ip);
   if (const auto found = hungry_to_share_.find(entry.sharing_key); found != hungry_to_share_.end())
     names_.insert(found->second.begin(), found->second.end());
 }
@@ -416,7 +425,7 @@ void AddressPlanner::decide(const ObjectName& name) {
   const auto* claim = std::get_if<Claim>(&verdict);
   std::vector<IpFamily> coming;  // families for which a record is about to go over to this Service
   const std::vector<Held> records = records_of(name);
-  if (records.empty()) gone_.erase(name);
+  if (records.empty() && index_.left_by(name.to_string()).empty()) gone_.erase(name);
   for (const Held& held : records) check_holder(decision, held, records, service, claim, coming);
   if (claim != nullptr) {
     settle(decision, *service, *claim, records, coming);
@@ -498,15 +507,23 @@ bool AddressPlanner::known_gone(const Held& held) const {
 // B3. The cache may be older than the record, and the Service may have asked for it since: only a deletion is
 // for good, else a read that began after this version of the block was heard has to say so.
 void AddressPlanner::start_giving_back(Decision& decision, const Held& held, const Service* service) {
-  if (service != nullptr && service->uid == held.holder->uid && !service->deleting && !was_read_since(*service, held))
+  if (service != nullptr && service->uid == held.holder->uid && !service->deleting && !was_read_since(*service, *held.block))
     decision.read_service = true;
   else
     intend(decision, held, Intent::Kind::start_freeing);
 }
 
-bool AddressPlanner::was_read_since(const Service& service, const Held& held) const {
+bool AddressPlanner::was_read_since(const Service& service, const AddressBlock& block) const {
   const auto read = gone_.find(service.name);
-  return read != gone_.end() && read->second.read_at > held.block->heard_at && read->second.found == service.uid;
+  return read != gone_.end() && read->second.read_at > block.heard_at && read->second.found == service.uid;
+}
+
+// Somebody gave it back for a Service of this name: who takes it again has to know that the Service asks still, or
+// two that see it differently would take and give back for ever.
+bool AddressPlanner::was_given_back_since(const Service& service, const IpAddress& ip) const {
+  const AddressBlock* block = nullptr;
+  const BlockEntry* entry = entry_at(ip, &block);
+  return entry != nullptr && entry->holders.empty() && entry->reserved_for == service.name.to_string() && !was_read_since(service, *block);
 }
 
 bool AddressPlanner::is_cleared(const Held& held) const {
@@ -610,7 +627,11 @@ void AddressPlanner::settle(Decision& decision,
       waits = true;
       continue;
     }
-    if (auto taking = pick(service, claim, *family, takings, refusals))
+    const auto taking = pick(service, claim, *family, takings, refusals);
+    if (taking && was_given_back_since(service, taking->ip)) {
+      decision.read_service = true;
+      waits = true;
+    } else if (taking)
       takings.push_back(*taking);
     else if (const auto conflict = conflicts.find(family->family); conflict != conflicts.end())
       refusals.insert(refusals.begin(), {PendingReason::wanted_ip_in_use, conflict->second});
@@ -630,18 +651,29 @@ void AddressPlanner::settle(Decision& decision,
 
   if (waits) refusals.insert(refusals.begin(), {PendingReason::being_released, "its former address is still being released"});
   if (!refusals.empty()) decision.pending = {service.name, service.uid, std::move(refusals), !keep.empty() || !takings.empty()};
-  for (const Held& held : keep) retag(decision, held, claim);
+  for (const Held& held : keep) retag(decision, held, service, claim);
 
   const bool complete = keep.size() == claim.families.size();
   if (keep.empty()) {
     if (decision.pending && !decision.pending->holds && !waits) tell_why_not(decision, service, records);
-  } else if (shows_any || (!outstanding && (complete || !claim.all_or_none))) {
+  } else if (is_taking_what_it_shows(service)) {
+    // Soon all that it shows is recorded again.
+  } else if (shows_any || !claim.problem.empty() || (!outstanding && (complete || !claim.all_or_none))) {
     publish(decision, service, claim, keep);
     // The new ones are shown, so the old ones can go.
     if (shows_only(service, keep))
       for (const Held& held : mine)
         if (std::ranges::none_of(keep, [&](const Held& kept) { return kept.ip == held.ip; })) start_giving_back(decision, held, &service);
   }
+}
+
+bool AddressPlanner::is_taking_what_it_shows(const Service& service) const {
+  return std::ranges::any_of(index_.shown_by(service.name), [&](const IpAddress& ip) {
+    const auto found = intents_.find(ip);
+    return found != intents_.end() && std::ranges::any_of(found->second, [&](const Intent& intent) {
+      return intent.takes() && intent.service == service.name;
+    });
+  });
 }
 
 bool AddressPlanner::has_history(const Service& service) const {

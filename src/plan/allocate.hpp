@@ -192,6 +192,7 @@ class AddressPlanner {
   void take_in(const ObjectName& name);
   void look_at_intents_on(const IpAddress& ip);
   void look_at_readers_of(const std::string& block);
+  void look_at_who_wants(const IpAddress& ip);
   void look_at_who_would_share(const IpAddress& ip, const BlockEntry& entry);
   void undo(const ObjectName& name);
   void look_at_the_hungry();
@@ -228,7 +229,8 @@ class AddressPlanner {
                     std::vector<IpFamily>& coming);
   [[nodiscard]] bool known_gone(const Held& held) const;
   void start_giving_back(Decision& decision, const Held& held, const Service* service);
-  [[nodiscard]] bool was_read_since(const Service& service, const Held& held) const;
+  [[nodiscard]] bool was_read_since(const Service& service, const AddressBlock& block) const;
+  [[nodiscard]] bool was_given_back_since(const Service& service, const IpAddress& ip) const;
   [[nodiscard]] bool is_cleared(const Held& held) const;
   void clear(Decision& decision, const Held& held, const Service& service, const std::vector<Held>& records) const;
   void strip_leftovers(Decision& decision, const Service& service, SkipReason reason) const;
@@ -238,6 +240,7 @@ class AddressPlanner {
               const Claim& claim,
               const std::vector<Held>& records,
               const std::vector<IpFamily>& coming);
+  [[nodiscard]] bool is_taking_what_it_shows(const Service& service) const;
   [[nodiscard]] static bool shows_only(const Service& service, const std::vector<Held>& held);
   void publish(Decision& decision, const Service& service, const Claim& claim, const std::vector<Held>& held);
   [[nodiscard]] bool is_known_since(const std::string& block, const Service& service) const;
@@ -284,7 +287,7 @@ class AddressPlanner {
   static BlockEntry tags_of(const Pool& pool, const Claim& claim);
   void join(Decision& decision, const Service& service, const Claim& claim, const Taking& taking);
   void hand_over(Decision& decision, const Held& held, const Service& service, const Claim& claim);
-  void retag(Decision& decision, const Held& held, const Claim& claim);
+  void retag(Decision& decision, const Held& held, const Service& service, const Claim& claim);
   void compose_blocks();
   void apply(const std::vector<Intent>& intents, BlockEntry& entry) const;
   void upkeep_pools();

@@ -49,7 +49,7 @@ void AddressPlanner::hand_over(Decision& decision, const Held& held, const Servi
 }
 
 // Edits of the pool reach the record of what it gave before; so does the Service's sharing key.
-void AddressPlanner::retag(Decision& decision, const Held& held, const Claim& claim) {
+void AddressPlanner::retag(Decision& decision, const Held& held, const Service& service, const Claim& claim) {
   const auto& holders = held.entry->holders;
   if (held.holder != &*std::ranges::find(holders, HolderState::held, &Holder::state)) return;  // the first one does it
   const Pool* home = home_of(held.ip, *held.entry);
@@ -60,6 +60,10 @@ void AddressPlanner::retag(Decision& decision, const Held& held, const Claim& cl
   if (std::tie(tags.pool, tags.protocol, tags.interface, tags.sharing_key) ==
       std::tie(now.pool, now.protocol, now.interface, now.sharing_key))
     return;
+  if (tags.sharing_key != now.sharing_key && !was_read_since(service, *held.block)) {
+    decision.read_service = true;  // or two that see the Service differently would write it in turn
+    return;
+  }
   intend(decision, held.ip,
          {.kind = Intent::Kind::retag, .service = held.holder->service, .uid = held.holder->uid, .tags = std::move(tags)});
 }
