@@ -146,7 +146,11 @@ bool AddressPlanner::collect() {
     start_over();
     return true;
   }
-  for (const std::string& name : pools) upkeep_.insert(name);
+  for (const std::string& name : pools) {
+    upkeep_.insert(name);
+    if (!note_finalizer(name)) continue;
+    for (const auto& [ip, intents] : intents_) touched_.emplace(block_name(ip), block_range(ip).first);
+  }
   for (const std::string& name : blocks) take_in(name);
   for (const ObjectName& name : services) take_in(name);
   return true;
@@ -168,6 +172,7 @@ void AddressPlanner::start_over() {
   quarantine_ends_.clear();
   block_reads_.clear();
   about_to_share_.clear();
+  unmarked_.clear();
   full_.clear();
   block_writes_.clear();
   pool_writes_.clear();
@@ -176,6 +181,7 @@ void AddressPlanner::start_over() {
     pools_.emplace(name, without_status(pool));
     changed_pools_.insert(name);
     upkeep_.insert(name);
+    note_finalizer(name);
   }
   for (const auto& [name, block] : world.blocks.rows()) take_in(name);
   for (const auto& [name, service] : world.services.rows()) take_in(name);

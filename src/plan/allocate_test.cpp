@@ -510,6 +510,23 @@ TEST(Pools, APoolInUseWaitsForItsLastAddress) {
   EXPECT_EQ(fresh.pool_writes.at(0).finalizers, std::vector<std::string>{std::string{keys::pool_finalizer}});
 }
 
+// Otherwise it could be deleted under its first Services.
+TEST(Pools, NothingIsTakenFromAPoolBeforeItsFinalizerIsOn) {
+  const auto unmarked = [](Pool& p) { p.finalizers.clear(); };
+  const Objects start{.services = {service("web"), service("six", dual_stack)},
+                      .pools = {pool("lan", "192.0.2.0/24", is_default, unmarked), pool("lan6", "2001:db8::/120", is_default)}};
+  Process process;
+  const AddressPlan first = process.plan(start);
+  EXPECT_EQ(first.pool_writes.size(), 1U);
+  EXPECT_EQ(records(first), Lines{"2001:db8:: shop/six held"}) << "the other pool has its own";
+  EXPECT_TRUE(first.pending.empty()) << "nobody is told of it";
+  Objects marked = start;
+  marked.pools[0].finalizers.emplace_back(keys::pool_finalizer);
+  const AddressPlan next = process.plan(marked);
+  EXPECT_EQ(records(next), (Lines{"192.0.2.0 shop/six held", "192.0.2.1 shop/web held", "2001:db8:: shop/six held"}));
+  EXPECT_TRUE(next.pool_writes.empty());
+}
+
 TEST(Pools, TheStatusSaysWhoHasWhat) {
   const Service web = service("web", served("lan", "192.0.2.3"));
   const auto status = plan({.services = {web}, .pools = {pool("lan", "192.0.2.3")}, .blocks = {block({{"192.0.2.3", held(web, "lan")}})}})

@@ -13,7 +13,17 @@ constexpr std::size_t condition_message_max = 1024;
 // Near etcd's limit of 1.5 MiB for one object, the view of a pool is cut short; allocation goes on.
 constexpr std::size_t used_entries_max = 25'000;
 
+bool has_finalizer(const Pool& pool) { return std::ranges::find(pool.finalizers, keys::pool_finalizer) != pool.finalizers.end(); }
+
 }  // namespace
+
+// Nothing is taken from a pool that could be deleted under its first Services: what is intended waits until the
+// finalizer is on, as long as one write takes. Says whether that changed.
+bool AddressPlanner::note_finalizer(const std::string& name) {
+  const Pool* pool = world_->pools.find(name);
+  const bool has_yet_to = pool != nullptr && !pool->deleting && !has_finalizer(*pool);
+  return has_yet_to ? unmarked_.insert(name).second : unmarked_.erase(name) > 0;
+}
 
 void AddressPlanner::upkeep_pools() {
   for (const std::string& name : index_.take_changed_pools()) {
@@ -24,11 +34,10 @@ void AddressPlanner::upkeep_pools() {
     pool_writes_.erase(name);
     const Pool* pool = world_->pools.find(name);
     if (pool == nullptr) continue;
-    const bool has = std::ranges::find(pool->finalizers, keys::pool_finalizer) != pool->finalizers.end();
     std::vector<std::string> finalizers = pool->finalizers;
-    if (!pool->deleting && !has)
+    if (unmarked_.contains(name))
       finalizers.emplace_back(keys::pool_finalizer);
-    else if (pool->deleting && has && !is_in_use(name))  // it waits for its last address
+    else if (pool->deleting && has_finalizer(*pool) && !is_in_use(name))  // it waits for its last address
       std::erase(finalizers, std::string{keys::pool_finalizer});
     else
       continue;
