@@ -14,9 +14,12 @@ namespace {
 
 constexpr std::size_t condition_message_max = 1024;
 
-bool shows(const Service& service, const IpAddress& ip) {
-  return std::ranges::any_of(service.ingress, [&](const Ingress& entry) { return IpAddress::parse(entry.ip) == ip; });
+const Ingress* shown_entry(const Service& service, const IpAddress& ip) {
+  const auto found = std::ranges::find_if(service.ingress, [&](const Ingress& entry) { return IpAddress::parse(entry.ip) == ip; });
+  return found == service.ingress.end() ? nullptr : &*found;
 }
+
+bool shows(const Service& service, const IpAddress& ip) { return shown_entry(service, ip) != nullptr; }
 
 const Condition* our_condition(const Service& service) {
   const auto found = std::ranges::find(service.conditions, keys::allocated_condition, &Condition::type);
@@ -657,7 +660,12 @@ void AddressPlanner::publish(Decision& decision, const Service& service, const C
     allocated += (allocated.empty() ? "" : ",") + ip;
     message += fmt::format("{}{} from {}", message.empty() ? "" : "; ", ip, one.entry->pool);
     // VIP is the server's default; where it does not know the field, neither is kept.
-    ingress.push_back({ip, "", claim.ip_mode == "VIP" ? "" : claim.ip_mode});
+    Ingress entry{ip, "", claim.ip_mode == "VIP" ? "" : claim.ip_mode};
+    if (const Ingress* known = shown_entry(service, one.ip)) {  // what else it says is others'
+      entry.hostname = known->hostname;
+      entry.ports = known->ports;
+    }
+    ingress.push_back(std::move(entry));
   }
   if (decision.pending && decision.pending->refusals.front().reason != PendingReason::being_released)
     message += "; " + decision.pending->text();

@@ -499,6 +499,19 @@ TEST(Strip, AForeignClassKeepsItsIngress) {
 
 // -- pools ----------------------------------------------------------------------------------------
 
+TEST(Publish, WhatOthersSayOfItsAddressesStays) {
+  const Ingress checked{"192.0.2.3", "edge", "VIP", {{"TCP", 80, "example.com/Busy"}}};
+  const Service web = service("web", served("lan", "192.0.2.3"), dual_stack, annotated(keys::ip_mode, "Proxy"),
+                              [&](Service& s) { s.ingress = {checked}; });
+  const AddressPlan out = plan({.services = {web},
+                                .pools = {lan, pool("lan6", "2001:db8::/120", is_default)},
+                                .blocks = {block({{"192.0.2.3", held(web, "lan")}}), block({{"2001:db8::7", held(web, "lan6")}})}});
+  ASSERT_EQ(out.service_writes.size(), 1U);
+  Ingress kept = checked;
+  kept.ip_mode = "Proxy";
+  EXPECT_EQ(out.service_writes[0].patch.ingress, (std::vector<Ingress>{kept, {"2001:db8::7", "", "Proxy"}}));
+}
+
 TEST(Pools, APoolInUseWaitsForItsLastAddress) {
   const Service web = service("web", served("lan", "192.0.2.3"));
   const Pool leaving = pool("lan", "192.0.2.0/24", deleting<Pool>);
