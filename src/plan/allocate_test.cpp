@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "plan/testing/builders.hpp"
 
 namespace berth {
@@ -538,6 +540,27 @@ TEST(Pools, NothingIsTakenFromAPoolBeforeItsFinalizerIsOn) {
   const AddressPlan next = process.plan(marked);
   EXPECT_EQ(records(next), (Lines{"192.0.2.0 shop/six held", "192.0.2.1 shop/web held", "2001:db8:: shop/six held"}));
   EXPECT_TRUE(next.pool_writes.empty());
+}
+
+TEST(Pools, SeveralDefaultsAreToldInTheOrderInWhichTheyServe) {
+  const auto told = [](std::vector<Pool> pools, const std::string& name) {
+    const auto conditions = plan({.pools = std::move(pools)}).pool_status.at(name).conditions;
+    const auto found = std::ranges::find(conditions, "SeveralDefaults", &Condition::type);
+    return found == conditions.end() ? "" : found->status + ": " + found->message;
+  };
+  const Pool b = pool("b", "192.0.2.0/28", is_default);
+  const Pool a = pool("a", "192.0.2.16/28", is_default);
+  const Pool late = pool("0", "192.0.2.32/28", is_default, priority(7));
+  const Pool other = pool("other", "192.0.2.48/28");
+  const std::string expected =
+      "True: a, b, 0 are default pools: of these, Services get an address from the first that has one; take the annotation "
+      "eip.openelb.kubesphere.io/is-default-eip off all but one";
+  for (const char* name : {"a", "b", "0"}) EXPECT_EQ(told({a, b, late, other}, name), expected);
+  EXPECT_EQ(told({a, b, late, other}, "other"), "");
+  EXPECT_EQ(told({a, other}, "a"), "");
+  EXPECT_EQ(told({a, pool("b", "192.0.2.0/28", is_default, deleting<Pool>)}, "a"), "");
+  // And so it is.
+  EXPECT_EQ(records(plan({.services = {service("web")}, .pools = {late, b, a}})), Lines{"192.0.2.16 shop/web held"});
 }
 
 TEST(Pools, TheStatusSaysWhoHasWhat) {

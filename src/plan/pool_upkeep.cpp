@@ -1,5 +1,6 @@
 // What becomes of the pools themselves: finalizers, and the status that people read. Part of AddressPlanner.
 #include <algorithm>
+#include <tuple>
 
 #include <fmt/format.h>
 
@@ -113,6 +114,19 @@ Pool::Status AddressPlanner::pool_status(const Pool& pool, const World& world, W
       orphans == 0 ? ""
                    : fmt::format("{} addresses in use are not in the pool any more: {}; set spec.drain to true to move their Services",
                                  orphans, some));
+  if (pool.is_default && !pool.deleting) {
+    std::vector<const Pool*> defaults;  // in the order of choose_pools
+    for (const auto& [name, other] : world.pools.rows())
+      if (other.is_default && !other.deleting) defaults.push_back(&other);
+    std::ranges::sort(defaults, {}, [](const Pool* one) { return std::tie(one->priority, one->name); });
+    std::string names;
+    for (const Pool* one : defaults) names += (names.empty() ? "" : ", ") + one->name;
+    if (defaults.size() > 1)
+      say("SeveralDefaults", true, "SecondDefault",
+          fmt::format("{} are default pools: of these, Services get an address from the first that has one; take the annotation {} off "
+                      "all but one",
+                      clipped(names, 300), keys::default_pool));
+  }
   const bool cut = out.used.size() > used_entries_max;
   if (cut) {
     out.used.erase(std::next(out.used.begin(), used_entries_max), out.used.end());
