@@ -30,7 +30,8 @@ TEST(Decode, AServiceKeepsWhatDecidesAboutItsAddresses) {
           "labels":{"app":"web","eip.openelb.kubesphere.io/v1alpha2":"lan","tier":"front"}},
           "spec":{"type":"LoadBalancer","ipFamilyPolicy":"RequireDualStack","ipFamilies":["IPv6","IPv4"],"externalTrafficPolicy":"Local",
                   "selector":{"tier":"front","app":"web"},"ports":[{"protocol":"UDP","port":53}]},
-          "status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.1","ipMode":"VIP","ports":[{"port":53,"protocol":"UDP"},{"port":80,"protocol":"TCP","error":"example.com/Busy"}]},{"hostname":"h"}]},
+          "status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.1","ipMode":"VIP",
+            "ports":[{"port":53,"protocol":"UDP"},{"port":80,"protocol":"TCP","error":"example.com/Busy"}]},{"hostname":"h"}]},
                     "conditions":[{"type":"a/B","status":"True","reason":"R","message":"m","lastTransitionTime":"2026-01-01T00:00:00Z",
                                    "observedGeneration":3},{"type":"c/D","status":"Unknown","reason":"S","message":"",
                                    "lastTransitionTime":"2026-01-01T00:00:01Z"}]}})");
