@@ -128,12 +128,19 @@ struct ServiceSpec {
 BOOST_DESCRIBE_STRUCT(ServiceSpec,
                       (),
                       (type, loadBalancerClass, loadBalancerIP, externalTrafficPolicy, ipFamilyPolicy, ipFamilies, selector, ports))
+struct IngressPort {
+  std::string protocol;
+  std::int64_t port = 0;
+  std::string error;
+};
+BOOST_DESCRIBE_STRUCT(IngressPort, (), (protocol, port, error))
 struct Ingress {
   std::string ip;
   std::string hostname;
   std::string ipMode;
+  std::vector<IngressPort> ports;
 };
-BOOST_DESCRIBE_STRUCT(Ingress, (), (ip, hostname, ipMode))
+BOOST_DESCRIBE_STRUCT(Ingress, (), (ip, hostname, ipMode, ports))
 struct LoadBalancerStatus {
   std::vector<Ingress> ingress;
 };

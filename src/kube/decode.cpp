@@ -195,8 +195,11 @@ Service to_model(api::Service object) {
   service.labels = std::move(object.metadata.labels);
   service.generation = object.metadata.generation;
   service.finalizers = std::move(object.metadata.finalizers);
-  for (api::Ingress& ingress : object.status.loadBalancer.ingress)
-    service.ingress.push_back({std::move(ingress.ip), std::move(ingress.hostname), std::move(ingress.ipMode)});
+  for (api::Ingress& ingress : object.status.loadBalancer.ingress) {
+    std::vector<IngressPort> ports;
+    for (api::IngressPort& port : ingress.ports) ports.push_back({std::move(port.protocol), port.port, std::move(port.error)});
+    service.ingress.push_back({std::move(ingress.ip), std::move(ingress.hostname), std::move(ingress.ipMode), std::move(ports)});
+  }
   service.conditions = to_model(std::move(object.status.conditions));
   return service;
 }

@@ -30,7 +30,8 @@ TEST(Decode, AServiceKeepsWhatDecidesAboutItsAddresses) {
           "labels":{"app":"web","eip.openelb.kubesphere.io/v1alpha2":"lan","tier":"front"}},
           "spec":{"type":"LoadBalancer","ipFamilyPolicy":"RequireDualStack","ipFamilies":["IPv6","IPv4"],"externalTrafficPolicy":"Local",
                   "selector":{"tier":"front","app":"web"},"ports":[{"protocol":"UDP","port":53}]},
-          "status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.1","ipMode":"VIP","ports":[{"port":53,"protocol":"UDP"}]},{"hostname":"h"}]},
+          "status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.1","ipMode":"VIP",
+            "ports":[{"port":53,"protocol":"UDP"},{"port":80,"protocol":"TCP","error":"example.com/Busy"}]},{"hostname":"h"}]},
                     "conditions":[{"type":"a/B","status":"True","reason":"R","message":"m","lastTransitionTime":"2026-01-01T00:00:00Z",
                                    "observedGeneration":3},{"type":"c/D","status":"Unknown","reason":"S","message":"",
                                    "lastTransitionTime":"2026-01-01T00:00:01Z"}]}})");
@@ -42,7 +43,8 @@ TEST(Decode, AServiceKeepsWhatDecidesAboutItsAddresses) {
   EXPECT_EQ(service.families, (std::vector<IpFamily>{IpFamily::v6, IpFamily::v4}));
   EXPECT_EQ(service.selector, "app=web,tier=front");
   EXPECT_EQ(service.ports, (std::vector<ServicePort>{{"UDP", 53}}));
-  EXPECT_EQ(service.ingress, (std::vector<Ingress>{{"192.0.2.1", "", "VIP"}, {"", "h", ""}}));
+  EXPECT_EQ(service.ingress,
+            (std::vector<Ingress>{{"192.0.2.1", "", "VIP", {{"UDP", 53}, {"TCP", 80, "example.com/Busy"}}}, {"", "h", ""}}));
   EXPECT_EQ(service.conditions, (std::vector<Condition>{{"a/B", "True", "R", "m", "2026-01-01T00:00:00Z", 3},
                                                         {"c/D", "Unknown", "S", "", "2026-01-01T00:00:01Z", 0}}));
 }

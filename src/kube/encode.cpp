@@ -39,6 +39,15 @@ json::array list_of(const std::vector<Condition>& conditions) {
   }
   return out;
 }
+json::array list_of(const std::vector<IngressPort>& ports) {
+  json::array out;
+  for (const IngressPort& port : ports) {
+    json::object to{{"port", port.port}, {"protocol", port.protocol}};
+    set_if(to, "error", port.error);
+    out.emplace_back(std::move(to));
+  }
+  return out;
+}
 // A merge patch takes a list away by null.
 json::value null_if_empty(json::array list) { return list.empty() ? json::value(nullptr) : json::value(std::move(list)); }
 
@@ -117,6 +126,7 @@ std::string merge_patch(const ServicePatch& patch) {
       set_if(to, "ip", entry.ip);
       set_if(to, "hostname", entry.hostname);
       set_if(to, "ipMode", entry.ip_mode);
+      if (!entry.ports.empty()) to["ports"] = list_of(entry.ports);
       ingress.emplace_back(std::move(to));
     }
     status["loadBalancer"] = json::object{{"ingress", null_if_empty(std::move(ingress))}};

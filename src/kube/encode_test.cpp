@@ -25,17 +25,19 @@ TEST(Encode, AServicePatchCarriesItsPreconditionsAndOnlyWhatChanges) {
 }
 
 TEST(Encode, AServicePatchCarriesConditionsAndHowAddressesAreToBeTaken) {
-  ServicePatch patch{.name = {"n", "a"},
-                     .uid = {"u"},
-                     .version = {"7"},
-                     .labels = {},
-                     .annotations = {},
-                     .finalizers = {},
-                     .ingress = std::vector<Ingress>{{"192.0.2.1", "", "Proxy"}, {"", "lb.example.com"}},
-                     .conditions = std::vector<Condition>{{"a/B", "False", "PoolFull", "lan: full", "2026-01-01T00:00:00Z", 3},
-                                                          {"c/D", "True", "Fine", "", "2026-01-01T00:00:01Z", 0}}};
+  ServicePatch patch{
+      .name = {"n", "a"},
+      .uid = {"u"},
+      .version = {"7"},
+      .labels = {},
+      .annotations = {},
+      .finalizers = {},
+      .ingress = std::vector<Ingress>{{"192.0.2.1", "", "Proxy", {{"TCP", 80}, {"UDP", 53, "example.com/Busy"}}}, {"", "lb.example.com"}},
+      .conditions = std::vector<Condition>{{"a/B", "False", "PoolFull", "lan: full", "2026-01-01T00:00:00Z", 3},
+                                           {"c/D", "True", "Fine", "", "2026-01-01T00:00:01Z", 0}}};
   EXPECT_EQ(merge_patch(patch),
-            R"({"metadata":{"uid":"u","resourceVersion":"7"},"status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.1","ipMode":"Proxy"},)"
+            R"({"metadata":{"uid":"u","resourceVersion":"7"},"status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.1","ipMode":"Proxy",)"
+            R"("ports":[{"port":80,"protocol":"TCP"},{"port":53,"protocol":"UDP","error":"example.com/Busy"}]},)"
             R"({"hostname":"lb.example.com"}]},"conditions":[{"type":"a/B","status":"False","reason":"PoolFull","message":"lan: full",)"
             R"("lastTransitionTime":"2026-01-01T00:00:00Z","observedGeneration":3},)"
             R"({"type":"c/D","status":"True","reason":"Fine","message":"","lastTransitionTime":"2026-01-01T00:00:01Z"}]}})");

@@ -63,6 +63,7 @@ class Checking {
   CheckReport check() {
     if (!after_.done) change("Berth", "the planner did not come to an end: please report this");
     for (const auto& [name, service] : world_.services.rows()) check_service(service);
+    if (world_.pools.rows().empty()) note("Eip", "there is none, so nothing gives addresses here: is this the cluster that was meant?");
     for (const auto& [name, pool] : world_.pools.rows()) check_pool(pool);
     check_bgp();
     return std::move(report_);

@@ -58,10 +58,18 @@ struct ServicePort {
   auto operator<=>(const ServicePort&) const = default;
 };
 
+struct IngressPort {  // others', kept
+  std::string protocol;
+  std::int64_t port = 0;
+  std::string error = {};
+  bool operator==(const IngressPort&) const = default;
+};
+
 struct Ingress {  // one entry of status.loadBalancer.ingress; ip or hostname may be empty
   std::string ip;
   std::string hostname = {};
   std::string ip_mode = {};  // VIP, Proxy; empty where the server does not know it (KEP-1860, before 1.30)
+  std::vector<IngressPort> ports = {};
   bool operator==(const Ingress&) const = default;
 };
 

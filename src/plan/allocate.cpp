@@ -14,9 +14,12 @@ namespace {
 
 constexpr std::size_t condition_message_max = 1024;
 
-bool shows(const Service& service, const IpAddress& ip) {
-  return std::ranges::any_of(service.ingress, [&](const Ingress& entry) { return IpAddress::parse(entry.ip) == ip; });
+const Ingress* shown_entry(const Service& service, const IpAddress& ip) {
+  const auto found = std::ranges::find_if(service.ingress, [&](const Ingress& entry) { return IpAddress::parse(entry.ip) == ip; });
+  return found == service.ingress.end() ? nullptr : &*found;
 }
+
+bool shows(const Service& service, const IpAddress& ip) { return shown_entry(service, ip) != nullptr; }
 
 const Condition* our_condition(const Service& service) {
   const auto found = std::ranges::find(service.conditions, keys::allocated_condition, &Condition::type);
@@ -146,7 +149,11 @@ bool AddressPlanner::collect() {
     start_over();
     return true;
   }
-  for (const std::string& name : pools) upkeep_.insert(name);
+  for (const std::string& name : pools) {
+    upkeep_.insert(name);
+    if (!note_finalizer(name)) continue;
+    for (const auto& [ip, intents] : intents_) touched_.emplace(block_name(ip), block_range(ip).first);
+  }
   for (const std::string& name : blocks) take_in(name);
   for (const ObjectName& name : services) take_in(name);
   return true;
@@ -168,6 +175,7 @@ void AddressPlanner::start_over() {
   quarantine_ends_.clear();
   block_reads_.clear();
   about_to_share_.clear();
+  unmarked_.clear();
   full_.clear();
   block_writes_.clear();
   pool_writes_.clear();
@@ -176,6 +184,7 @@ void AddressPlanner::start_over() {
     pools_.emplace(name, without_status(pool));
     changed_pools_.insert(name);
     upkeep_.insert(name);
+    note_finalizer(name);
   }
   for (const auto& [name, block] : world.blocks.rows()) take_in(name);
   for (const auto& [name, service] : world.services.rows()) take_in(name);
@@ -698,7 +707,12 @@ void AddressPlanner::publish(Decision& decision, const Service& service, const C
     allocated += (allocated.empty() ? "" : ",") + ip;
     message += fmt::format("{}{} from {}", message.empty() ? "" : "; ", ip, one.entry->pool);
     // VIP is the server's default; where it does not know the field, neither is kept.
-    ingress.push_back({ip, "", claim.ip_mode == "VIP" ? "" : claim.ip_mode});
+    Ingress entry{ip, "", claim.ip_mode == "VIP" ? "" : claim.ip_mode};
+    if (const Ingress* known = shown_entry(service, one.ip)) {  // what else it says is others'
+      entry.hostname = known->hostname;
+      entry.ports = known->ports;
+    }
+    ingress.push_back(std::move(entry));
   }
   if (decision.pending && decision.pending->refusals.front().reason != PendingReason::being_released)
     message += "; " + decision.pending->text();

@@ -290,6 +290,7 @@ class AddressPlanner {
   void retag(Decision& decision, const Held& held, const Service& service, const Claim& claim);
   void compose_blocks();
   void apply(const std::vector<Intent>& intents, BlockEntry& entry) const;
+  bool note_finalizer(const std::string& pool);
   void upkeep_pools();
   [[nodiscard]] bool is_in_use(const std::string& pool) const;
 
@@ -307,6 +308,7 @@ class AddressPlanner {
   std::map<std::string, Pool> pools_;  // as they were when everything was last looked at, without status
   std::set<std::string> full_;                                           // pools seen to have nothing free
   std::multimap<std::string, IpAddress> legacy_used_;  // what OpenELB gave and no block records
+  std::set<std::string> unmarked_;  // pools that have yet to get our finalizer
   std::map<std::string, std::set<IpAddress>> about_to_share_;  // sharing key -> addresses about to be taken with it
   std::map<std::pair<std::string, std::size_t>, IpAddress> cursors_;  // pool and range: nothing below is free
 

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "plan/testing/builders.hpp"
 
 namespace berth {
@@ -502,6 +504,19 @@ TEST(Strip, AForeignClassKeepsItsIngress) {
 
 // -- pools ----------------------------------------------------------------------------------------
 
+TEST(Publish, WhatOthersSayOfItsAddressesStays) {
+  const Ingress checked{"192.0.2.3", "edge", "VIP", {{"TCP", 80, "example.com/Busy"}}};
+  const Service web = service("web", served("lan", "192.0.2.3"), dual_stack, annotated(keys::ip_mode, "Proxy"),
+                              [&](Service& s) { s.ingress = {checked}; });
+  const AddressPlan out = plan({.services = {web},
+                                .pools = {lan, pool("lan6", "2001:db8::/120", is_default)},
+                                .blocks = {block({{"192.0.2.3", held(web, "lan")}}), block({{"2001:db8::7", held(web, "lan6")}})}});
+  ASSERT_EQ(out.service_writes.size(), 1U);
+  Ingress kept = checked;
+  kept.ip_mode = "Proxy";
+  EXPECT_EQ(out.service_writes[0].patch.ingress, (std::vector<Ingress>{kept, {"2001:db8::7", "", "Proxy"}}));
+}
+
 TEST(Pools, APoolInUseWaitsForItsLastAddress) {
   const Service web = service("web", served("lan", "192.0.2.3"));
   const Pool leaving = pool("lan", "192.0.2.0/24", deleting<Pool>);
@@ -511,6 +526,44 @@ TEST(Pools, APoolInUseWaitsForItsLastAddress) {
   EXPECT_TRUE(free.pool_writes[0].finalizers.empty());
   const AddressPlan fresh = plan({.pools = {pool("lan", "192.0.2.0/24", [](Pool& p) { p.finalizers.clear(); })}});
   EXPECT_EQ(fresh.pool_writes.at(0).finalizers, std::vector<std::string>{std::string{keys::pool_finalizer}});
+}
+
+// Otherwise it could be deleted under its first Services.
+TEST(Pools, NothingIsTakenFromAPoolBeforeItsFinalizerIsOn) {
+  const auto unmarked = [](Pool& p) { p.finalizers.clear(); };
+  const Objects start{.services = {service("web"), service("six", dual_stack)},
+                      .pools = {pool("lan", "192.0.2.0/24", is_default, unmarked), pool("lan6", "2001:db8::/120", is_default)}};
+  Process process;
+  const AddressPlan first = process.plan(start);
+  EXPECT_EQ(first.pool_writes.size(), 1U);
+  EXPECT_EQ(records(first), Lines{"2001:db8:: shop/six held"}) << "the other pool has its own";
+  EXPECT_TRUE(first.pending.empty()) << "nobody is told of it";
+  Objects marked = start;
+  marked.pools[0].finalizers.emplace_back(keys::pool_finalizer);
+  const AddressPlan next = process.plan(marked);
+  EXPECT_EQ(records(next), (Lines{"192.0.2.0 shop/six held", "192.0.2.1 shop/web held", "2001:db8:: shop/six held"}));
+  EXPECT_TRUE(next.pool_writes.empty());
+}
+
+TEST(Pools, SeveralDefaultsAreToldInTheOrderInWhichTheyServe) {
+  const auto told = [](std::vector<Pool> pools, const std::string& name) {
+    const auto conditions = plan({.pools = std::move(pools)}).pool_status.at(name).conditions;
+    const auto found = std::ranges::find(conditions, "SeveralDefaults", &Condition::type);
+    return found == conditions.end() ? "" : found->status + ": " + found->message;
+  };
+  const Pool b = pool("b", "192.0.2.0/28", is_default);
+  const Pool a = pool("a", "192.0.2.16/28", is_default);
+  const Pool late = pool("0", "192.0.2.32/28", is_default, priority(7));
+  const Pool other = pool("other", "192.0.2.48/28");
+  const std::string expected =
+      "True: a, b, 0 are default pools: of these, Services get an address from the first that has one; take the annotation "
+      "eip.openelb.kubesphere.io/is-default-eip off all but one";
+  for (const char* name : {"a", "b", "0"}) EXPECT_EQ(told({a, b, late, other}, name), expected);
+  EXPECT_EQ(told({a, b, late, other}, "other"), "");
+  EXPECT_EQ(told({a, other}, "a"), "");
+  EXPECT_EQ(told({a, pool("b", "192.0.2.0/28", is_default, deleting<Pool>)}, "a"), "");
+  // And so it is.
+  EXPECT_EQ(records(plan({.services = {service("web")}, .pools = {late, b, a}})), Lines{"192.0.2.16 shop/web held"});
 }
 
 TEST(Pools, TheStatusSaysWhoHasWhat) {

@@ -1,5 +1,6 @@
 // What becomes of the pools themselves: finalizers, and the status that people read. Part of AddressPlanner.
 #include <algorithm>
+#include <tuple>
 
 #include <fmt/format.h>
 
@@ -13,7 +14,17 @@ constexpr std::size_t condition_message_max = 1024;
 // Near etcd's limit of 1.5 MiB for one object, the view of a pool is cut short; allocation goes on.
 constexpr std::size_t used_entries_max = 25'000;
 
+bool has_finalizer(const Pool& pool) { return std::ranges::find(pool.finalizers, keys::pool_finalizer) != pool.finalizers.end(); }
+
 }  // namespace
+
+// Nothing is taken from a pool that could be deleted under its first Services: what is intended waits until the
+// finalizer is on, as long as one write takes. Says whether that changed.
+bool AddressPlanner::note_finalizer(const std::string& name) {
+  const Pool* pool = world_->pools.find(name);
+  const bool has_yet_to = pool != nullptr && !pool->deleting && !has_finalizer(*pool);
+  return has_yet_to ? unmarked_.insert(name).second : unmarked_.erase(name) > 0;
+}
 
 void AddressPlanner::upkeep_pools() {
   for (const std::string& name : index_.take_changed_pools()) {
@@ -24,11 +35,10 @@ void AddressPlanner::upkeep_pools() {
     pool_writes_.erase(name);
     const Pool* pool = world_->pools.find(name);
     if (pool == nullptr) continue;
-    const bool has = std::ranges::find(pool->finalizers, keys::pool_finalizer) != pool->finalizers.end();
     std::vector<std::string> finalizers = pool->finalizers;
-    if (!pool->deleting && !has)
+    if (unmarked_.contains(name))
       finalizers.emplace_back(keys::pool_finalizer);
-    else if (pool->deleting && has && !is_in_use(name))  // it waits for its last address
+    else if (pool->deleting && has_finalizer(*pool) && !is_in_use(name))  // it waits for its last address
       std::erase(finalizers, std::string{keys::pool_finalizer});
     else
       continue;
@@ -104,6 +114,19 @@ Pool::Status AddressPlanner::pool_status(const Pool& pool, const World& world, W
       orphans == 0 ? ""
                    : fmt::format("{} addresses in use are not in the pool any more: {}; set spec.drain to true to move their Services",
                                  orphans, some));
+  if (pool.is_default && !pool.deleting) {
+    std::vector<const Pool*> defaults;  // in the order of choose_pools
+    for (const auto& [name, other] : world.pools.rows())
+      if (other.is_default && !other.deleting) defaults.push_back(&other);
+    std::ranges::sort(defaults, {}, [](const Pool* one) { return std::tie(one->priority, one->name); });
+    std::string names;
+    for (const Pool* one : defaults) names += (names.empty() ? "" : ", ") + one->name;
+    if (defaults.size() > 1)
+      say("SeveralDefaults", true, "SecondDefault",
+          fmt::format("{} are default pools: of these, Services get an address from the first that has one; take the annotation {} off "
+                      "all but one",
+                      clipped(names, 300), keys::default_pool));
+  }
   const bool cut = out.used.size() > used_entries_max;
   if (cut) {
     out.used.erase(std::next(out.used.begin(), used_entries_max), out.used.end());

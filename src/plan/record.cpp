@@ -102,6 +102,7 @@ void AddressPlanner::apply(const std::vector<Intent>& intents, BlockEntry& entry
     const auto holder = std::ranges::find_if(entry.holders,
                                              [&](const Holder& one) { return one.service == intent.service && one.uid == intent.uid; });
     if (intent.kind != Intent::Kind::join && holder == entry.holders.end()) continue;
+    if (intent.takes() && unmarked_.contains(intent.tags.pool)) continue;
     switch (intent.kind) {
       case Intent::Kind::join:
         if (entry.holders.empty()) {

@@ -334,7 +334,11 @@ asio::awaitable<Result<>> Controller::refresh_service(ObjectName name) {
 // -- pools ----------------------------------------------------------------------------------------
 
 void Controller::start_pool_work() {
+  // A block on its way may hold an address of a pool that was deleted meanwhile.
+  const auto block = in_flight_.lower_bound("block ");
+  const bool blocks_in_flight = block != in_flight_.end() && block->starts_with("block ");
   for (const auto& [name, write] : planner_.pool_writes()) {
+    if (write.pool.deleting && blocks_in_flight) continue;
     const std::string key = "pool " + name;
     if (may_start(key)) start(key, write_pool(key, write));
   }
@@ -368,12 +372,18 @@ void Controller::start_pool_work() {
 }
 
 asio::awaitable<void> Controller::write_pool(std::string key, PoolWrite write) {
+  const ObjectReference eip = reference(write.pool);
+  const std::string_view what = write.pool.deleting ? "the Eip can't go: " : "no address is given out before Berth's finalizer is on: ";
   Result<Pool> written = co_await cluster_.patch_pool_finalizers(std::move(write.pool), std::move(write.finalizers));
   if (written) {
     succeeded(key);
     keeper_.heard(std::move(*written));
   } else {
     failed(key, "write the Eip's finalizer", written.error());
+    const ErrorCode code = written.error().code;
+    if (code == ErrorCode::forbidden || code == ErrorCode::invalid)
+      events_.post(
+          {eip, true, std::string{pool_component}, "add/update eip", fmt::format("{}: {}{}", options_.node, what, written.error().text)});
   }
   ended(key);
 }

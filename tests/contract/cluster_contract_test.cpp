@@ -317,6 +317,16 @@ TEST_F(ServiceContract, AnAddressIsOfModeVIPUnlessItSaysProxy) {
   EXPECT_EQ(read(after->name), *after);
 }
 
+TEST_F(ServiceContract, WhatIsSaidOfTheIngressComesBack) {
+  ServicePatch patch = patch_of(make());
+  patch.ingress = std::vector<Ingress>{{"192.0.2.1", "edge", "VIP", {{"TCP", 80}, {"UDP", 53, "example.com/Busy"}}},
+                                       {"", "lb.example.com", "", {{"SCTP", 7, "Broken"}}}};
+  const auto after = ask(cluster().patch_service(patch));
+  ASSERT_DONE(after);
+  EXPECT_EQ(after->ingress, *patch.ingress);
+  EXPECT_EQ(read(after->name), *after);
+}
+
 TEST_F(ServiceContract, AnOldVersionIsAConflictAndChangesNothing) {
   const Service old = make();
   const Service now = subject_->annotate(old.name, "example.kubesphere.io/note", "x");

@@ -7,7 +7,8 @@ usage: tests/deploy/faults_test.py [--help] [--long] [--build FOLDER] [NAME...]
   --build FOLDER  whose bin/berth is run; default out/build/asan
   NAME            only tests whose name contains one of these
 
-An onlooker sees every version of every Service the whole time. What was found is printed before the last line.
+An onlooker sees every version of every Service the whole time; that it would notice what must never be is tested first. What was found is
+printed before the last line.
 """
 
 import argparse
@@ -31,14 +32,13 @@ sys.path[:0] = [str(TREE / "tools" / "lab"), str(HERE)]
 
 from cluster import RUN, Cluster                        # noqa: E402
 from controller import SPACE, Controller, program       # noqa: E402
-from onlooker import Api, Onlooker, Relay               # noqa: E402
+from onlooker import ALLOCATED, FINALIZER, POOL_KEY, Api, Onlooker, Relay, left_over   # noqa: E402
 from system import LabError, start_time, wait_until     # noqa: E402
 
 DEPLOY = TREE / "deploy"
 GROUP = "network.kubesphere.io"
-FINALIZER, POOL_KEY = "finalizer.lb.kubesphere.io/v1alpha1", "eip.openelb.kubesphere.io/v1alpha2"
-ALLOCATED = "berth.kubesphere.io/allocated"
 SERVICES, BLOCKS = "/api/v1/namespaces/shop/services", f"/apis/{GROUP}/v1alpha2/addressblocks"
+POOL = f"/apis/{GROUP}/v1alpha2/eips/lan"
 LEASE = f"/apis/coordination.k8s.io/v1/namespaces/{SPACE}/leases/openelb-controller"
 SETTINGS = {"long": False, "program": None}
 FOUND = []   # for people
@@ -63,10 +63,13 @@ class Users(threading.Thread):
         self.failure = None
 
     def end(self):
-        self._ending.set()
-        self.join()
+        self.stop()
         if self.failure:
             raise self.failure
+
+    def stop(self):
+        self._ending.set()
+        self.join()
 
     def run(self):
         try:
@@ -119,7 +122,17 @@ class FaultsTest(unittest.TestCase):
         cls.api = Api(cls.cluster)
 
     def setUp(self):
-        self.onlooker = self.enterContext(Onlooker(self.api, "shop", FINALIZER))
+        self.addCleanup(self.sweep)
+        self.onlooker = self.enterContext(Onlooker(self.api, "shop"))
+
+    def sweep(self):
+        """What a test that failed left behind; no controller runs any more."""
+        for item in self.api.must("GET", SERVICES)["items"]:
+            path = f"{SERVICES}/{item['metadata']['name']}"
+            self.api.ask("PATCH", path, {"metadata": {"finalizers": None}})
+            self.api.ask("DELETE", path)
+        for item in self.api.must("GET", BLOCKS)["items"]:
+            self.api.must("DELETE", f"{BLOCKS}/{item['metadata']['name']}")
 
     def controller(self, name, port, *flags, **options):
         made = Controller(self.cluster, SETTINGS["program"], name, port, flags=flags, **options)
@@ -139,29 +152,8 @@ class FaultsTest(unittest.TestCase):
 
     def unsettled(self, live, retired):
         """The first thing that is not as it should be; empty if all is well."""
-        items = {item["metadata"]["name"]: item for item in self.api.must("GET", SERVICES)["items"]}
-        if set(items) != live | retired:
-            return f"there should not be, or should be: {set(items) ^ (live | retired)}"
-        showing = {}
-        for name, item in items.items():
-            meta, ingress = item["metadata"], item["status"]["loadBalancer"].get("ingress", [])
-            marks = (FINALIZER in meta.get("finalizers", []), meta.get("labels", {}).get(POOL_KEY),
-                     meta.get("annotations", {}).get(ALLOCATED), [entry["ip"] for entry in ingress])
-            if name in retired and marks != (False, None, None, []):
-                return f"{name} wants no address and has {marks}"
-            if name in live and (len(ingress) != 1 or marks != (True, "lan", ingress[0]["ip"], [ingress[0]["ip"]])):
-                return f"{name} has {marks}"
-            if name in live:
-                showing[ingress[0]["ip"]] = [(f"shop/{name}", meta["uid"], "held")]
-        recorded = {ip: [(holder["service"], holder["uid"], holder["state"]) for holder in entry["holders"]]
-                    for block in self.api.must("GET", BLOCKS)["items"] for ip, entry in block["spec"]["addresses"].items()}
-        if recorded != showing:
-            return f"shown or recorded, not both: {sorted(set(showing) ^ set(recorded)) or 'with other holders'}"
-        status = self.api.must("GET", f"/apis/{GROUP}/v1alpha2/eips/lan").get("status", {})
-        used = {ip: [services] for ip, services in status.get("used", {}).items()}
-        if used != {ip: [holder[0][0]] for ip, holder in showing.items()}:
-            return "Eip.status.used says something else"
-        return ""
+        listed = [self.api.must("GET", path)["items"] for path in (SERVICES, BLOCKS)]
+        return left_over(*listed, self.api.must("GET", POOL), live, retired)
 
     def all_deleted(self, names, controller):
         self.each(names, lambda name: self.api.must("DELETE", f"{SERVICES}/{name}"))
@@ -178,7 +170,7 @@ class FaultsTest(unittest.TestCase):
     def test_two_leaders(self):
         """Two controllers that both lead: every Service gets one address, no address goes to two, and all go when they are deleted."""
         count = 1000 if SETTINGS["long"] else 200
-        pair = [self.controller(f"leader{number}", 50050 + number, "--leader-elect=false").start() for number in (1, 2)]
+        pair = [self.controller(f"leader{number}", 18050 + number, "--leader-elect=false").start() for number in (1, 2)]
         for controller in pair:
             controller.wait_ready()
         names = {f"web-{number}" for number in range(count)}
@@ -196,7 +188,7 @@ class FaultsTest(unittest.TestCase):
 
     def test_a_restarted_holder(self):
         """A holder of the Lease that is killed and started again on its node leads before its old Lease would have ended."""
-        controller = self.controller("node1", 50051).start()
+        controller = self.controller("node1", 18051).start()
         wait_until(lambda: controller.metric("berth_leader") == 1, 60, "the first to lead", hint=controller.log()[-2000:])
         old = self.api.must("GET", LEASE)["spec"]
         controller.end(signal.SIGKILL)
@@ -218,9 +210,10 @@ class FaultsTest(unittest.TestCase):
         twice, none is lost, and in the end nothing is left over."""
         kills_wanted, created_wanted = (100, 2000) if SETTINGS["long"] else (10, 100)
         relay = self.enterContext(Relay(self.cluster, 6444))
-        controller = self.controller("node1", 50051, server=relay.server)
+        controller = self.controller("node1", 18051, server=relay.server)
         users = Users(self.api, self.onlooker, most=created_wanted // 4)
         users.start()
+        self.addCleanup(users.stop)
         kills, writing, writes = 0, 0, []
         while writing < kills_wanted or users.created < created_wanted:
             relay.forget()
@@ -243,6 +236,85 @@ class FaultsTest(unittest.TestCase):
         FOUND.append(f"kills: {kills}, {writing} with a write under way ({blocks} of blocks, {len(writes) - blocks} of Services); "
                      f"{users.created} Services made, {users.deleted} deleted meanwhile; {self.onlooker.events} versions seen, "
                      "0 duplicates, 0 moves, nothing left over")
+
+
+def seen(name, *addresses, **more):
+    """A Service as the API server shows it when everything of Berth's is on it; `more`: uid, type, and what is otherwise in metadata."""
+    found = service(name) | {"status": {"loadBalancer": {"ingress": [{"ip": ip, "ipMode": "VIP"} for ip in addresses]}}}
+    found["spec"]["type"] = more.pop("type", "LoadBalancer")
+    found["metadata"] |= {"namespace": "shop", "uid": f"{name}-uid", "resourceVersion": "7"}
+    if addresses:
+        found["metadata"] |= {"finalizers": [FINALIZER], "labels": {POOL_KEY: "lan"}, "annotations": {ALLOCATED: ",".join(addresses)}}
+    found["metadata"] |= more
+    return found
+
+
+class CheckersTest(unittest.TestCase):
+    """Whatever must never be is noticed by those who look: shown with observations that are made up."""
+
+    LIVE, RETIRED = {"a", "b"}, {"c"}
+
+    def look(self, *lines):
+        onlooker = Onlooker(None, "shop")
+        for what, found in lines:
+            onlooker.take(what, found)
+        return onlooker
+
+    def test_duplicates(self):
+        found = self.look(("ADDED", seen("a", "198.18.0.1")), ("ADDED", seen("b")), ("MODIFIED", seen("b", "198.18.0.9", "198.18.0.1")))
+        self.assertEqual(found.duplicates, [("198.18.0.1", ["a", "b"], "7")])
+        for last in ("MODIFIED", seen("a")), ("DELETED", seen("a", "198.18.0.1")):   # one after the other is fine
+            found = self.look(("ADDED", seen("a", "198.18.0.1")), last, ("MODIFIED", seen("b", "198.18.0.1")))
+            self.assertEqual(found.duplicates, [])
+
+    def test_moves(self):
+        before = ("ADDED", seen("a", "198.18.0.1"))
+        for after in seen("a", "198.18.0.2"), seen("a"), seen("a", "198.18.0.1", "198.18.0.2"):
+            self.assertEqual([name for name, *_ in self.look(before, ("MODIFIED", after)).moves], ["a"])
+        for after in (seen("a", "198.18.0.1"), seen("a", type="ClusterIP"), seen("a", deletionTimestamp="now"), seen("a", uid="another")):
+            self.assertEqual(self.look(before, ("MODIFIED", after)).moves, [])
+
+    def test_what_is_waited_for(self):
+        for waits in seen("a"), seen("a", "198.18.0.1", deletionTimestamp="now"), seen("a", "198.18.0.1", type="ClusterIP"):
+            self.assertEqual(self.look(("ADDED", waits)).open(), 1)
+        self.assertEqual(self.look(("ADDED", seen("a", "198.18.0.1")), ("ADDED", seen("c", type="ClusterIP"))).open(), 0)
+
+    def wrong(self, break_it):
+        """What is said of a world in which all is well, after `break_it(services, addresses, pool)`."""
+        services = {"a": seen("a", "198.18.0.1"), "b": seen("b", "198.18.0.2"), "c": seen("c", type="ClusterIP")}
+        addresses = {f"198.18.0.{number}": {"holders": [{"service": f"shop/{name}", "uid": f"{name}-uid", "state": "held"}]}
+                     for number, name in enumerate("ab", 1)}
+        pool = {"metadata": {"name": "lan"}, "status": {"used": {"198.18.0.1": "shop/a", "198.18.0.2": "shop/b"}}}
+        break_it(services, addresses, pool)
+        blocks = [{"metadata": {"name": "v4-198.18.0.0-26"}, "spec": {"addresses": addresses}}]
+        return left_over(list(services.values()), blocks, pool, self.LIVE, self.RETIRED)
+
+    def test_leaks_and_losses(self):
+        self.assertEqual(self.wrong(lambda services, addresses, pool: None), "")
+        freed = {"holders": [], "reservedFor": "shop/gone"}
+        gone = {"service": "shop/gone", "uid": "gone-uid", "state": "held"}
+        for what, expected, break_it in (
+                ("a Service is gone", "should be: ['b']", lambda s, a, p: s.pop("b")),
+                ("one that was deleted hangs", "should not be", lambda s, a, p: s.update(d=seen("d", deletionTimestamp="now"))),
+                ("one has nothing", "b has (False, None, None, [])", lambda s, a, p: s.update(b=seen("b"))),
+                ("one has two", "b has", lambda s, a, p: s.update(b=seen("b", "198.18.0.2", "198.18.0.3"))),
+                ("one has lost its finalizer", "b has (False", lambda s, a, p: s.update(b=seen("b", "198.18.0.2", finalizers=[]))),
+                ("one has lost its label", "b has (True, None", lambda s, a, p: s.update(b=seen("b", "198.18.0.2", labels={}))),
+                ("two show one address", "is shown twice", lambda s, a, p: s.update(b=seen("b", "198.18.0.1"))),
+                ("a finalizer is left", "c wants no address", lambda s, a, p: s["c"]["metadata"].update(finalizers=[FINALIZER])),
+                ("an annotation is left", "c wants no address", lambda s, a, p: s["c"]["metadata"].update(annotations={ALLOCATED: "x"})),
+                ("an address is left", "c wants no address", lambda s, a, p: s.update(c=seen("c", "198.18.0.3", finalizers=[]))),
+                ("a record is lost", "not both: ['198.18.0.2']", lambda s, a, p: a.pop("198.18.0.2")),
+                ("a record is left", "not both: ['198.18.0.3']", lambda s, a, p: a.update({"198.18.0.3": {"holders": [gone]}})),
+                ("a quarantine does not end", "not both: ['198.18.0.3']", lambda s, a, p: a.update({"198.18.0.3": freed})),
+                ("a second holder", "with other holders", lambda s, a, p: a["198.18.0.2"]["holders"].append(gone)),
+                ("a record of one with another uid", "with other holders", lambda s, a, p: a["198.18.0.2"]["holders"][0].update(uid="x")),
+                ("a giving back hangs", "with other holders", lambda s, a, p: a["198.18.0.2"]["holders"][0].update(state="freeing")),
+                ("a block is left", "empty and still there",
+                 lambda s, a, p: (a.clear(), s.update(a=seen("a", "198.18.0.1"), b=seen("b", "198.18.0.2")))),
+                ("the Eip's view is old", "status.used", lambda s, a, p: p["status"]["used"].pop("198.18.0.2"))):
+            with self.subTest(what):
+                self.assertIn(expected, self.wrong(break_it))
 
 
 class Late:
@@ -275,11 +347,17 @@ def main():
     parser.add_argument("names", nargs="*", help=argparse.SUPPRESS)
     args = parser.parse_args()
     SETTINGS.update(long=args.long, program=program(args.build))
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)   # unittest takes any other exception for a failure, and goes on
     remove_leftovers()
-    suite = unittest.TestSuite(test for test in unittest.defaultTestLoader.loadTestsFromTestCase(FaultsTest)
+    suite = unittest.TestSuite(test for kind in (CheckersTest, FaultsTest)
+                               for test in unittest.defaultTestLoader.loadTestsFromTestCase(kind)
                                if not args.names or any(name in test.id() for name in args.names))
-    result = unittest.TextTestRunner(verbosity=2).run(suite)
+    try:
+        result = unittest.TextTestRunner(verbosity=2).run(suite)
+    except KeyboardInterrupt:
+        return 143
+    finally:
+        FaultsTest.doClassCleanups()
     print("\n".join(FOUND))
     failed = {test.id().split(" ")[0] for test, _ in result.failures + result.errors}
     passed = result.testsRun - len(failed - {"setUpClass"}) - len(result.skipped)

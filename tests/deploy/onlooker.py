@@ -16,6 +16,8 @@ import pki
 from system import LabError, entered
 
 HOST, PORT = "172.30.0.2", 6443
+FINALIZER, POOL_KEY = "finalizer.lb.kubesphere.io/v1alpha1", "eip.openelb.kubesphere.io/v1alpha2"
+ALLOCATED = "berth.kubesphere.io/allocated"
 
 
 class Api:
@@ -57,8 +59,8 @@ class Onlooker:
     """Sees every version of every Service of a namespace, in order, and notes what must never be: one address shown by two Services
     (`duplicates`), an address that is changed or taken away though its Service wants it (`moves`)."""
 
-    def __init__(self, api, space, finalizer):
-        self._api, self._path, self._finalizer = api, f"/api/v1/namespaces/{space}/services", finalizer
+    def __init__(self, api, space):
+        self._api, self._path = api, f"/api/v1/namespaces/{space}/services"
         self._changed = threading.Condition()
         self._seen, self._shown_by = {}, collections.defaultdict(set)
         self.duplicates, self.moves, self.trouble, self.events = [], [], [], 0
@@ -106,12 +108,13 @@ class Onlooker:
                     self.trouble.append(line)
                     break
                 with self._changed:
-                    self._take(event["type"], event["object"])
+                    self.take(event["type"], event["object"])
                     self._changed.notify_all()
         if not self._ending:
             self.trouble.append("the watch ended, so something may have gone unseen")
 
-    def _take(self, what, found):
+    def take(self, what, found):
+        """One line of a watch: its type and its Service."""
         self.events += 1
         name, meta = found["metadata"]["name"], found["metadata"]
         old = self._seen.pop(name, None)
@@ -121,7 +124,7 @@ class Onlooker:
             return
         ingress = found["status"]["loadBalancer"].get("ingress", [])
         new = Seen(meta["uid"], tuple(entry["ip"] for entry in ingress), found["spec"]["type"] == "LoadBalancer",
-                   "deletionTimestamp" in meta, self._finalizer in meta.get("finalizers", []))
+                   "deletionTimestamp" in meta, FINALIZER in meta.get("finalizers", []))
         self._seen[name] = new
         for address in new.addresses:
             self._shown_by[address].add(name)
@@ -129,6 +132,39 @@ class Onlooker:
                 self.duplicates.append((address, sorted(self._shown_by[address]), meta["resourceVersion"]))
         if old and old.uid == new.uid and old.addresses not in ((), new.addresses) and new.wants and not new.deleting:
             self.moves.append((name, old.addresses, new.addresses))
+
+
+def left_over(services, blocks, pool, live, retired):
+    """Compares what there is (lists of Services and AddressBlocks, and the Eip that gives all addresses) with what there should be: the
+    Services `live` have one address each, `retired` have none, and nothing is left of others. The first thing that is wrong; empty if
+    all is well."""
+    items = {item["metadata"]["name"]: item for item in services}
+    if set(items) != live | retired:
+        return f"there should not be, or should be: {sorted(set(items) ^ (live | retired))}"
+    showing = {}
+    for name, item in items.items():
+        meta, ingress = item["metadata"], item["status"]["loadBalancer"].get("ingress", [])
+        marks = (FINALIZER in meta.get("finalizers", []), meta.get("labels", {}).get(POOL_KEY),
+                 meta.get("annotations", {}).get(ALLOCATED), [entry["ip"] for entry in ingress])
+        if name in retired and marks != (False, None, None, []):
+            return f"{name} wants no address and has {marks}"
+        if name in live and (len(ingress) != 1 or marks != (True, pool["metadata"]["name"], ingress[0]["ip"], [ingress[0]["ip"]])):
+            return f"{name} has {marks}"
+        if name in live:
+            if ingress[0]["ip"] in showing:
+                return f"{ingress[0]['ip']} is shown twice: by {name} as well"
+            showing[ingress[0]["ip"]] = [(f"{meta['namespace']}/{name}", meta["uid"], "held")]
+    recorded = {}
+    for block in blocks:
+        if not block["spec"]["addresses"]:
+            return f"{block['metadata']['name']} is empty and still there"
+        for ip, entry in block["spec"]["addresses"].items():
+            recorded[ip] = [(holder["service"], holder["uid"], holder["state"]) for holder in entry["holders"]]
+    if recorded != showing:
+        return f"shown or recorded, not both: {sorted(set(showing) ^ set(recorded)) or 'with other holders'}"
+    if pool.get("status", {}).get("used", {}) != {ip: holder[0][0] for ip, holder in showing.items()}:
+        return "Eip.status.used says something else"
+    return ""
 
 
 class Relay:

@@ -151,6 +151,26 @@ TEST_F(Controllers, ADeletedServiceIsLetGoAndItsAddressServesAnother) {
   EXPECT_EQ(one.events.count("ReleaseIP"), 1U);
 }
 
+// Whenever that is: at each moment of its first use.
+TEST_F(Controllers, APoolThatIsDeletedWaitsForTheServicesThatItServes) {
+  for (Duration when = 0ms; when < 60ms; when += 250us) {
+    create_pool("192.0.2.0/24");
+    create("web");
+    start();
+    timers_.run_for(when);
+    store_.remove_pool("lan");
+    run_checked(5s);
+    if (records() > 0) {
+      ASSERT_TRUE(store_.pools().contains("lan")) << "gone under " << shown("web") << ", deleted after " << when / 1ms << " ms";
+    }
+    store_.remove_service({"shop", "web"});
+    run_checked(5s);
+    ASSERT_EQ(shown("web"), "gone");
+    ASSERT_FALSE(store_.pools().contains("lan"));
+    kill(0);
+  }
+}
+
 TEST_F(Controllers, AServiceThatVanishesWithoutAWordIsNoticed) {
   create_pool("192.0.2.1");
   create("web");

@@ -59,7 +59,7 @@ TEST_F(Choice, P05_AWantedAddressOfAPoolThatIsDeletedIsRefused) {
   start();
   make_service("first", {.annotations = pool_named("lan")});
   EXPECT_TRUE(gets("first", "192.0.2.0"));
-  delete_eip_in_use("lan");
+  delete_eip("lan");
   make_service("web", {.annotations = wants("192.0.2.77")});
   EXPECT_TRUE(told_part("web", "ConstructRequest", "failed to construct allocate request: eip:lan is deleting"));
   EXPECT_TRUE(waits("web"));
@@ -107,7 +107,7 @@ TEST_F(Choice, P09_DisabledAndDeletedPoolsAreLeftOut) {
   start();
   make_service("first");
   EXPECT_TRUE(gets("first", "198.51.100.0"));
-  delete_eip_in_use("going");
+  delete_eip("going");
   make_service("web");
   EXPECT_TRUE(gets("web", "203.0.113.0"));
 }
@@ -300,7 +300,7 @@ TEST_F(Choice, O04_ANamedPoolThatIsDeletedIsRefused) {
   start();
   make_service("first", {.annotations = pool_named("lan")});
   EXPECT_TRUE(gets("first", "192.0.2.0"));
-  delete_eip_in_use("lan");
+  delete_eip("lan");
   make_service("web", {.annotations = pool_named("lan")});
   EXPECT_TRUE(eventually([&] { return !events("web").empty(); }));
   EXPECT_NE(events("web").front().message.find("eip:lan is deleting"), std::string::npos);

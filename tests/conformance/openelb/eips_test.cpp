@@ -148,6 +148,12 @@ TEST_F(Eips, E15_OfTwoDefaultsTheFirstByNameServes) {
   start();
   make_service("web");
   EXPECT_TRUE(gets("web", "192.0.2.0"));
+  for (const char* name : {"alpha", "beta"})
+    EXPECT_TRUE(eip_says(name, [](const Pool::Status& s) {
+      return std::ranges::any_of(s.conditions, [](const Condition& one) {
+        return one.type == "SeveralDefaults" && one.message.starts_with("alpha, beta are default pools");
+      });
+    }));
 }
 
 TEST_F(Eips, E16_OnlyTheExactWordMakesADefault) {

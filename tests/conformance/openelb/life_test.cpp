@@ -310,7 +310,7 @@ TEST_F(Life, R08_AnEipInUseWaitsForItsLastAddress) {
   lan_and_web();
   make_eip({"next", "198.51.100.0/24", {}, as_default});  // where it could go
   EXPECT_TRUE(eventually([&] { return !see_eip("next").finalizers.empty(); }));
-  delete_eip_in_use("lan");
+  delete_eip("lan");
   EXPECT_TRUE(subject().pool("lan").has_value());
   EXPECT_TRUE(keeps("web", "192.0.2.0"));
   EXPECT_EQ(see("web").pool_label, "lan");
@@ -328,7 +328,7 @@ TEST_F(Life, R09_AnEipThatIsToDrainHandsItsServicesOver) {
   EXPECT_TRUE(eventually([&] { return !shown("a").empty() && !shown("b").empty(); }));
   annotate_eip("lan", keys::default_pool, nullptr);
   annotate_eip("next", keys::default_pool, "true");
-  delete_eip_in_use("lan");
+  delete_eip("lan");
   EXPECT_TRUE(eventually([&] { return shown("a") == "198.51.100.1" || shown("b") == "198.51.100.1"; }));
   settle();
   const std::string moved = shown("a") == "198.51.100.1" ? "a" : "b";

@@ -82,11 +82,6 @@ void OpenElb::delete_eip(const std::string& name) {
   subject_->remove(eip_id(name));
   if (running_) settle();
 }
-void OpenElb::delete_eip_in_use(const std::string& name) {
-  EXPECT_TRUE(eventually([&] { return !see_eip(name).finalizers.empty(); })) << name << " has no finalizer";
-  delete_eip(name);
-}
-
 void OpenElb::make_service(const std::string& name, const Wish& wish) {
   const ObjectName full = name_of(name);
   Labels annotations = wish.annotations;

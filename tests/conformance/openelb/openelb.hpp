@@ -54,8 +54,6 @@ class OpenElb : public ::testing::Test {
   void edit_eip(const std::string& name, json::object spec);
   void annotate_eip(const std::string& name, std::string_view key, json::value value);
   void delete_eip(const std::string& name);
-  // Deletes it once it carries the finalizer, which comes a few milliseconds after an Eip is made.
-  void delete_eip_in_use(const std::string& name);
   void make_service(const std::string& name, const Wish& wish = {});
   void edit(const std::string& service, json::object spec);
   void annotate(const std::string& service, std::string_view key, json::value value);  // null: takes it off

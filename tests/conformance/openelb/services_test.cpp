@@ -172,20 +172,22 @@ TEST_F(Services, S07_NodesPlayNoPart) {
   EXPECT_EQ(subject().versions(), before);
 }
 
-TEST_F(Services, S08_HostNamesOfOthersStay) {
+TEST_F(Services, S08_WhatOthersSayInTheIngressStays) {
   start();
   make_service("web");
   EXPECT_TRUE(gets("web", "192.0.2.0"));
-  subject().patch(
-      service_id("web"),
-      {{"status",
-        {{"loadBalancer", {{"ingress", json::array{json::object{{"ip", "192.0.2.0"}}, json::object{{"hostname", "web.example.com"}}}}}}}}});
+  const json::object port{{"port", 80}, {"protocol", "TCP"}, {"error", "example.com/Busy"}};
+  const json::object ours{{"ip", "192.0.2.0"}, {"ports", json::array{port}}};
+  const json::object theirs{{"hostname", "web.example.com"}, {"ports", json::array{port}}};
+  subject().patch(service_id("web"), {{"status", {{"loadBalancer", {{"ingress", json::array{ours, theirs}}}}}}});
   settle();
+  annotate("web", keys::ip_mode, "Proxy");
+  EXPECT_TRUE(eventually([&] { return see("web").ingress.at(0).ip_mode == "Proxy"; }));
+  const std::vector<IngressPort> ports{{"TCP", 80, "example.com/Busy"}};
+  EXPECT_EQ(see("web").ingress, (std::vector<Ingress>{{"192.0.2.0", "", "Proxy", ports}, {"", "web.example.com", "", ports}}));
   annotate("web", keys::wanted_ip, "192.0.2.9");
   EXPECT_TRUE(gets("web", "192.0.2.9"));
-  const auto ingress = see("web").ingress;
-  ASSERT_EQ(ingress.size(), 2U);
-  EXPECT_EQ(ingress[1].hostname, "web.example.com");
+  EXPECT_EQ(see("web").ingress, (std::vector<Ingress>{{"192.0.2.9", "", "Proxy"}, {"", "web.example.com", "", ports}}));
 }
 
 TEST_F(Services, S09_TheModeOfAnAddressCanBeChosen) {

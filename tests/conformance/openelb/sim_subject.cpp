@@ -79,6 +79,10 @@ void refresh(json::object& manifest, const Service& now) {
     if (!entry.ip.empty()) one["ip"] = entry.ip;
     if (!entry.hostname.empty()) one["hostname"] = entry.hostname;
     if (!entry.ip_mode.empty()) one["ipMode"] = entry.ip_mode;
+    json::array ports;
+    for (const IngressPort& port : entry.ports)
+      ports.emplace_back(json::object{{"port", port.port}, {"protocol", port.protocol}, {"error", port.error}});
+    if (!ports.empty()) one["ports"] = std::move(ports);
     ingress.emplace_back(std::move(one));
   }
   part(part(manifest, "status"), "loadBalancer")["ingress"] = std::move(ingress);
