@@ -679,9 +679,8 @@ void AddressPlanner::settle(Decision& decision,
 bool AddressPlanner::is_taking_what_it_shows(const Service& service) const {
   return std::ranges::any_of(index_.shown_by(service.name), [&](const IpAddress& ip) {
     const auto found = intents_.find(ip);
-    return found != intents_.end() && std::ranges::any_of(found->second, [&](const Intent& intent) {
-      return intent.takes() && intent.service == service.name;
-    });
+    return found != intents_.end() &&
+           std::ranges::any_of(found->second, [&](const Intent& intent) { return intent.takes() && intent.service == service.name; });
   });
 }
 

@@ -53,44 +53,5 @@ TEST(Simulation, FreshSeeds) {
             << " s\n";
 }
 
-// Every checker notices what it is for. The seeds are those that did when this was written; if the world
-// changes, others are searched.
-struct Row {
-  Flaw flaw;
-  const char* expected;  // how the violation begins
-  std::uint64_t seed;
-};
-
-TEST(Simulation, WhateverIsBrokenIsNoticed) {
-  constexpr std::uint64_t most = 5'000;
-  const Row rows[] = {
-      {Flaw::services_unchecked, "shown twice", 0},
-      {Flaw::blocks_unchecked, "shown twice", 0},
-      {Flaw::holders_doubled, "recorded twice", 0},
-      {Flaw::wishes_change, "moved", 0},
-      {Flaw::no_quarantine, "too soon", 0},
-      {Flaw::finalizers_stay, "does not settle: not let go", 0},
-      {Flaw::blocks_stay, "does not settle: a quarantine is left", 0},
-      {Flaw::pools_stay, "left over: a pool", 0},
-      {Flaw::events_are_lost, "does not settle", 0},
-      {Flaw::status_is_not_read, "something is written", 0},
-      {Flaw::notes_are_restless, "does not settle", 0},
-      {Flaw::lists_differ, "a fresh start changes", 0},
-  };
-  const bool search = from_environment("BERTH_SIM_SEARCH").has_value();
-  for (const Row& row : rows) {
-    const auto finds = [&row](std::uint64_t seed) {
-      return run_simulation({.seed = seed, .flaw = row.flaw}).violation.starts_with(row.expected) &&
-             run_simulation({.seed = seed}).violation.empty();
-    };
-    if (!search && finds(row.seed)) continue;
-    std::uint64_t seed = 0;
-    while (seed < most && !finds(seed)) ++seed;
-    EXPECT_LT(seed, most) << to_string(row.flaw) << " is not noticed";
-    std::cout << to_string(row.flaw) << ": first noticed with seed " << seed << ": "
-              << run_simulation({.seed = seed, .flaw = row.flaw}).violation << "\n";
-  }
-}
-
 }  // namespace
 }  // namespace berth::sim
