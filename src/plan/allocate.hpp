@@ -185,7 +185,7 @@ class AddressPlanner {
     const Pool* pool = nullptr;
   };
 
-  // what changed
+  // what changed (changes.cpp)
   bool collect();
   void start_over();
   void take_in(const std::string& block_name);
@@ -193,7 +193,7 @@ class AddressPlanner {
   void look_at_intents_on(const IpAddress& ip);
   void look_at_readers_of(const std::string& block);
   void look_at_who_wants(const IpAddress& ip);
-  void look_at_who_would_share(const IpAddress& ip, const BlockEntry& entry);
+  void look_at_who_would_share(const BlockEntry& entry);
   void undo(const ObjectName& name);
   void look_at_the_hungry();
   bool lower_cursors();
@@ -241,6 +241,8 @@ class AddressPlanner {
               const std::vector<Held>& records,
               const std::vector<IpFamily>& coming);
   [[nodiscard]] bool is_taking_what_it_shows(const Service& service) const;
+  [[nodiscard]] static const Ingress* shown_entry(const Service& service, const IpAddress& ip);
+  [[nodiscard]] static bool shows(const Service& service, const IpAddress& ip);
   [[nodiscard]] static bool shows_only(const Service& service, const std::vector<Held>& held);
   void publish(Decision& decision, const Service& service, const Claim& claim, const std::vector<Held>& held);
   [[nodiscard]] bool is_known_since(const std::string& block, const Service& service) const;

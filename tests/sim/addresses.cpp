@@ -615,7 +615,11 @@ class Run {
     Process fresh{2, Mutant::none, Duration{}};
     fresh.start(store_, rng_, false);
     const AddressPlan plan = fresh.plan(now_);
-    if (has_work(plan)) violated("a fresh start has something to do");
+    if (has_work(plan))
+      violated(
+          fmt::format("a fresh start has something to do: {} blocks to write, {} to read, {} Services to write, {} to read, {} pools{}",
+                      plan.block_writes.size(), plan.block_reads.size(), plan.service_writes.size(), plan.service_reads.size(),
+                      plan.pool_writes.size(), plan.wake_at ? ", a quarantine" : ""));
     if (plan.pending != pending_)
       violated("a fresh start says: " + (plan.pending.empty() ? "" : plan.pending.front().service.name + plan.pending.front().text()) +
                ", the others " +
