@@ -178,6 +178,22 @@ TEST(Pools, TheLeastRecentlyUsedAddressGoesFirstWhereThatIsAsked) {
   EXPECT_EQ(records(process.plan(fresh, at(2s))), (Lines{"192.0.2.0 reserved for shop/x", "192.0.2.1 shop/web held"})) << "never used";
 }
 
+TEST(Quarantine, WhoWaitsForTheAddressHearsWhyItIsNotToBeHadAfterwards) {
+  const Service wants = service("wants", annotated(keys::wanted_ip, "192.0.2.0"));
+  const Service silent = service("silent", shows("192.0.2.0"), [](Service& s) { s.load_balancer_class.reset(); });
+  const AddressBlock released = block({{"192.0.2.0", quarantined(service("gone"), "lan")}});
+  Process process;
+  process.plan({.services = {wants, silent}, .pools = {lan}, .blocks = {released}});
+  const AddressPlan before = process.plan({.services = {wants, silent}, .pools = {lan}, .blocks = {released}}, at(10s));
+  ASSERT_EQ(before.pending.size(), 1U);
+  EXPECT_NE(before.pending[0].text().find("(just released)"), std::string::npos) << before.pending[0].text();
+  ASSERT_TRUE(process.known.blocks.erase(released.name));  // nothing else changes
+  process.planner.plan(process.known, {at(10s), today});
+  ASSERT_NE(process.planner.pending(wants.name), nullptr);
+  EXPECT_NE(process.planner.pending(wants.name)->text().find("in use by shop/silent"), std::string::npos)
+      << process.planner.pending(wants.name)->text();
+}
+
 TEST(Quarantine, ThePoolSaysHowLong) {
   Process process;
   const Pool slow = pool("lan", "192.0.2.0/24", [](Pool& p) { p.quarantine = 1h; });
