@@ -128,7 +128,7 @@ FlagsOrExit parse_flags(int argc, const char* const* argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return {std::nullopt, app.exit(error)};
+    return {std::nullopt, app.exit(error) == 0 ? 0 : 2};  // --help is no fault
   }
   if (renew >= lease) {
     std::fprintf(stderr, "--renew-deadline (%lld) must be below --lease-duration (%lld)\n", static_cast<long long>(renew),

@@ -102,9 +102,9 @@ const Pool* AddressPlanner::home_of(const IpAddress& ip, const BlockEntry& entry
   return going != nullptr ? going : recorded;
 }
 
-bool AddressPlanner::drained(const Held& held) const {
-  const Pool* pool = home_of(held.ip, *held.entry);
-  return pool != nullptr && pool->drain && pool->invalid.empty() && (pool->deleting || pool->disabled || !pool->offers(held.ip));
+bool AddressPlanner::is_drained(const IpAddress& ip, const BlockEntry& entry) const {
+  const Pool* pool = home_of(ip, entry);
+  return pool != nullptr && pool->drain && pool->invalid.empty() && (pool->deleting || pool->disabled || !pool->offers(ip));
 }
 
 // Whether what is held is what the Service explicitly asks for. But for a drained pool, nothing else moves
@@ -166,7 +166,7 @@ void AddressPlanner::decide(const ObjectName& name) {
   const auto* claim = std::get_if<Claim>(&verdict);
   std::vector<IpFamily> coming;  // families for which a record is about to go over to this Service
   const std::vector<Held> records = records_of(name);
-  if (records.empty() && index_.left_by(name.to_string()).empty()) gone_.erase(name);
+  if (records.empty() && index_.left_by(name.to_string()).empty()) service_reads_.erase(name);
   for (const Held& held : records) check_holder(decision, held, records, service, claim, coming);
   if (claim != nullptr) {
     settle(decision, *service, *claim, records, coming);
@@ -223,7 +223,7 @@ void AddressPlanner::check_holder(Decision& decision,
     return;
   }
   // Made anew under the same name: the address goes over to it, if it still fits.
-  if (claim != nullptr && held.entry->holders.size() == 1 && claim->problem.empty() && !drained(held)) {
+  if (claim != nullptr && held.entry->holders.size() == 1 && claim->problem.empty() && !is_drained(held.ip, *held.entry)) {
     const auto family = std::ranges::find(claim->families, held.ip.family, &FamilyClaim::family);
     const bool has_one = std::ranges::any_of(records, [&](const Held& other) {
       return other.holder->uid == service->uid && other.holder->state == HolderState::held && other.ip.family == held.ip.family;
@@ -241,8 +241,8 @@ void AddressPlanner::check_holder(Decision& decision,
 // B7. The cache may be older or newer than the record; a read that began after this version of the
 // block was heard can't be older than the record.
 bool AddressPlanner::known_gone(const Held& held) const {
-  const auto read = gone_.find(held.holder->service);
-  return read != gone_.end() && read->second.read_at > held.block->heard_at && read->second.found != held.holder->uid;
+  const auto read = service_reads_.find(held.holder->service);
+  return read != service_reads_.end() && read->second.read_at > held.block->heard_at && read->second.found != held.holder->uid;
 }
 
 // B3. The cache may be older than the record, and the Service may have asked for it since: only a deletion is
@@ -255,8 +255,8 @@ void AddressPlanner::start_giving_back(Decision& decision, const Held& held, con
 }
 
 bool AddressPlanner::was_read_since(const Service& service, const AddressBlock& block) const {
-  const auto read = gone_.find(service.name);
-  return read != gone_.end() && read->second.read_at > block.heard_at && read->second.found == service.uid;
+  const auto read = service_reads_.find(service.name);
+  return read != service_reads_.end() && read->second.read_at > block.heard_at && read->second.found == service.uid;
 }
 
 // Somebody gave it back for a Service of this name: who takes it again has to know that the Service asks still, or
@@ -292,7 +292,7 @@ void AddressPlanner::settle(Decision& decision,
     for (const Held& held : mine) {
       if (held.ip.family != family.family) continue;
       std::string clash = sharing_conflict(held, service, claim);
-      const bool fine = fits_wishes(held, claim, family) && clash.empty() && !drained(held);
+      const bool fine = fits_wishes(held, claim, family) && clash.empty() && !is_drained(held.ip, *held.entry);
       const int rank = (fine ? 4 : 2) + (shows(service, held.ip) ? 1 : 0);
       if (rank <= best_rank) continue;
       best = &held;
@@ -389,7 +389,7 @@ void AddressPlanner::block_was_absent(const std::string& name, std::uint64_t rea
 }
 
 void AddressPlanner::service_was_read(const ObjectName& name, std::uint64_t read_at, Uid found) {
-  gone_[name] = {read_at, std::move(found)};
+  service_reads_[name] = {read_at, std::move(found)};
   names_.insert(name);
 }
 

@@ -157,6 +157,7 @@ class AddressPlanner {
     Uid uid = {};      // whose record it is; of a hand-over the old one
     Uid next = {};     // of a hand-over: the new one
     BlockEntry tags = {};  // pool, protocol, interface and sharing key; of join, hand_over, retag
+    bool adds = false;     // one more of its namespace will be in use of its pool
     [[nodiscard]] bool takes() const { return kind == Kind::join || kind == Kind::hand_over; }
   };
   // What was decided for the Services of one name when they were last looked at.
@@ -212,7 +213,7 @@ class AddressPlanner {
   [[nodiscard]] const BlockEntry* entry_at(const IpAddress& ip, const AddressBlock** in = nullptr) const;
   [[nodiscard]] std::vector<Held> records_of(const ObjectName& name) const;
   [[nodiscard]] const Pool* home_of(const IpAddress& ip, const BlockEntry& entry) const;
-  [[nodiscard]] bool drained(const Held& held) const;
+  [[nodiscard]] bool is_drained(const IpAddress& ip, const BlockEntry& entry) const;
   [[nodiscard]] bool fits_wishes(const Held& held, const Claim& claim, const FamilyClaim& family) const;
   [[nodiscard]] SharingConsent consent_at(const IpAddress& ip) const;
   [[nodiscard]] std::string sharing_conflict(const Held& held, const Service& service, const Claim& claim) const;
@@ -315,11 +316,11 @@ class AddressPlanner {
   std::map<std::pair<std::string, std::size_t>, IpAddress> cursors_;  // pool and range: nothing below is free
 
   // What only this process knows, lost at a restart and then done again.
-  struct GoneRead {
+  struct ServiceRead {
     std::uint64_t read_at = 0;
     Uid found;
   };
-  std::map<ObjectName, GoneRead> gone_;
+  std::map<ObjectName, ServiceRead> service_reads_;
   std::map<std::pair<IpAddress, Uid>, std::string> cleared_;  // the mark of the giving back
   std::map<IpAddress, Quarantine> quarantines_;
   std::map<std::string, std::uint64_t> absent_;  // blocks that a read begun then did not find

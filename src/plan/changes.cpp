@@ -195,8 +195,10 @@ void AddressPlanner::undo(const ObjectName& name) {
     if (on == intents_.end()) continue;
     for (const Intent& intent : on->second)
       if (intent.service == name && intent.takes()) {
-        const auto count = intended_.find({intent.tags.pool, name.space});
-        if (--count->second == 0) intended_.erase(count);
+        if (intent.adds) {
+          const auto count = intended_.find({intent.tags.pool, name.space});
+          if (--count->second == 0) intended_.erase(count);
+        }
         upkeep_.insert(intent.tags.pool);
         if (const auto shared = about_to_share_.find(intent.tags.sharing_key); shared != about_to_share_.end()) {
           shared->second.erase(ip);

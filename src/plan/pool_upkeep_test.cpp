@@ -151,6 +151,20 @@ TEST(Pools, AQuotaCountsTheAddressesOfANamespace) {
   EXPECT_EQ(out.pending.at(0).text(), "lan: quota of namespace shop used up (1/1; Eip spec.namespaceQuotas)");
 }
 
+TEST(Pools, WhatGoesFromOneUidToTheNextCountsOnce) {
+  const Pool fenced = pool("lan", "192.0.2.0/24", is_default, [](Pool& p) { p.namespace_quotas = {{"*", 2}}; });
+  const Service before = service("web", served("lan", "192.0.2.3"));
+  const Service now = service("web", [](Service& s) { s.uid = {"re-created"}; });
+  const Objects objects{
+      .services = {now, service("a"), service("b")}, .pools = {fenced}, .blocks = {block({{"192.0.2.3", held(before, "lan")}})}};
+  Process process;
+  process.plan(objects);
+  process.planner.service_was_read(now.name, 21, now.uid);
+  const AddressPlan out = process.plan(objects);
+  EXPECT_EQ(records(out), (Lines{"192.0.2.0 shop/a held", "192.0.2.3 shop/web held"}));
+  EXPECT_EQ(out.pending.at(0).text(), "lan: quota of namespace shop used up (2/2; Eip spec.namespaceQuotas)");
+}
+
 TEST(Pools, AReservationKeepsAnAddressForItsService) {
   const Pool keeping = pool("lan", "192.0.2.0/24", is_default, [](Pool& p) { p.reservations = {{ip("192.0.2.0"), {"shop", "later"}}}; });
   EXPECT_EQ(records(plan({.services = {service("web")}, .pools = {keeping}})), Lines{"192.0.2.1 shop/web held"});
@@ -176,6 +190,18 @@ TEST(Pools, TheLeastRecentlyUsedAddressGoesFirstWhereThatIsAsked) {
   const Objects fresh{
       .services = {service("web")}, .pools = {turning}, .blocks = {block({{"192.0.2.0", freed(service("x"), "2026-05-02T00:00:00Z")}})}};
   EXPECT_EQ(records(process.plan(fresh, at(2s))), (Lines{"192.0.2.0 reserved for shop/x", "192.0.2.1 shop/web held"})) << "never used";
+}
+
+// Whichever pool remembers when it was freed, it is free.
+TEST(Pools, WhatAnotherPoolRemembersAsFreedIsGivenOutAtLast) {
+  const Pool turning = pool("old", "192.0.2.0", [](Pool& p) { p.order = AllocationOrder::least_recently_used; });
+  const Pool small = pool("lan", "192.0.2.0", is_default);
+  BlockEntry freed = quarantined(service("x"), "old");
+  freed.freed_at = "2026-05-02T00:00:00Z";
+  const Objects objects{.services = {service("web")}, .pools = {small, turning}, .blocks = {block({{"192.0.2.0", freed}})}};
+  Process process;
+  EXPECT_EQ(pending_reason(process.plan(objects)), "pool_full");
+  EXPECT_EQ(records(process.plan(objects, at(1s))), Lines{"192.0.2.0 shop/web held"});
 }
 
 TEST(Quarantine, WhoWaitsForTheAddressHearsWhyItIsNotToBeHadAfterwards) {

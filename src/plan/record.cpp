@@ -15,7 +15,9 @@ void AddressPlanner::intend(Decision& decision, const IpAddress& ip, Intent inte
   if (intent.takes()) {
     index_.assign(ip);
     taken_ = true;
-    ++intended_[{intent.tags.pool, intent.service.space}];
+    const BlockEntry* entry = intent.kind == Intent::Kind::hand_over ? entry_at(ip) : nullptr;
+    intent.adds = entry == nullptr || entry->pool != intent.tags.pool;
+    if (intent.adds) ++intended_[{intent.tags.pool, intent.service.space}];
     if (!intent.tags.sharing_key.empty()) about_to_share_[intent.tags.sharing_key].insert(ip);
   }
   intents_[ip].push_back(std::move(intent));

@@ -264,6 +264,9 @@ std::string AddressPlanner::obstacle(const Service& service, const Claim& claim,
       if (holder.uid == service.uid) return "in use by the Service itself, which has to leave it";
       if (std::string why = judge_one(holder.service, holder.uid); !why.empty()) return why;
     }
+  // Whoever joined would be moved at once.
+  if (anybody && is_drained(ip, *entry))
+    return fmt::format("in use by {}, and its eip {} is drained", user_of(ip, service), home_of(ip, *entry)->name);
   if (const auto found = intents_.find(ip); found != intents_.end())
     for (const Intent& intent : found->second) {
       if (intent.kind == Intent::Kind::start_freeing) return "about to be released by " + intent.service.to_string();

@@ -65,6 +65,24 @@ TEST(DualStack, AnAddressOfAFamilyThatTheServiceHasNoMoreGoesBack) {
   EXPECT_EQ(records(process.plan(objects)), Lines{"192.0.2.7 shop/web freeing"});
 }
 
+TEST(DualStack, WhatIsShownStaysWhileItIsRecordedAgain) {
+  const Service web = service("web", dual_stack, served("lan", "192.0.2.3"), shows("2001:db8::7"));
+  const AddressPlan out = plan(
+      {.services = {web}, .pools = {lan, pool("six", "2001:db8::/120", is_default)}, .blocks = {block({{"192.0.2.3", held(web, "lan")}})}});
+  EXPECT_EQ(records(out), Lines{"2001:db8::7 shop/web held"});
+  EXPECT_TRUE(out.service_writes.empty()) << "it would lose the one that is not recorded yet";
+}
+
+TEST(DualStack, WhatAServiceHasIsShownThoughItsWishesMakeNoSenseNow) {
+  const Service web = service("web", both_or_none, annotated(keys::wanted_ip, "192.0.2."));
+  const AddressPlan out = plan({.services = {web}, .pools = {lan}, .blocks = {block({{"192.0.2.3", held(web, "lan")}})}});
+  EXPECT_TRUE(out.block_writes.empty());
+  ASSERT_EQ(out.service_writes.size(), 1U);
+  ASSERT_TRUE(out.service_writes[0].patch.ingress);
+  EXPECT_EQ(out.service_writes[0].patch.ingress->at(0).ip, "192.0.2.3");
+  EXPECT_EQ(pending_reason(out), "invalid_request");
+}
+
 TEST(DualStack, TheSecondComesLaterWithoutTouchingTheFirst) {
   const Service web = service("web", served("lan", "192.0.2.7"), dual_stack);
   const AddressPlan out = plan({.services = {web}, .pools = {lan, six}, .blocks = {block({{"192.0.2.7", held(web, "lan")}})}});
@@ -148,6 +166,28 @@ TEST(Sharing, WhoWaitsForAnAddressHearsWhenItsHolderConsents) {
       service("a", served("lan", "192.0.2.0"), shares, ports({{"TCP", 443}}), [](Service& s) { s.version = {"2"}; }));
   process.planner.plan(process.known, {at(0s), today});
   EXPECT_EQ(records(summary(process.planner, process.known, {at(0s), today})), (Lines{"192.0.2.0 shop/a held", "192.0.2.0 shop/b held"}));
+}
+
+TEST(Sharing, NobodyJoinsAnAddressThatIsToBeLeft) {
+  const Pool edge = pool("edge", "192.0.2.0/31", [](Pool& p) { p.disabled = p.drain = true; });
+  const Pool small = pool("lan", "192.0.2.0/31", is_default);
+  const Service a = service("a", shares, served("edge", "192.0.2.0"));
+  const Service b = service("b", shares, served("edge", "192.0.2.1"), ports({{"TCP", 443}}));
+  const auto with_key = [](const Service& of) {
+    BlockEntry entry = held(of, "edge");
+    entry.sharing_key = "k";
+    return entry;
+  };
+  const AddressPlan out = plan(
+      {.services = {a, b}, .pools = {edge, small}, .blocks = {block({{"192.0.2.0", with_key(a)}, {"192.0.2.1", with_key(b)}})}});
+  EXPECT_TRUE(out.block_writes.empty()) << "or it would move there, and be moved again";
+  const auto wish = annotated(keys::wanted_ip, "192.0.2.1");
+  const AddressPlan wishes = plan({.services = {b, service("c", shares, wish, ports({{"TCP", 444}}))},
+                                   .pools = {edge, small},
+                                   .blocks = {block({{"192.0.2.1", with_key(b)}})}});
+  ASSERT_FALSE(wishes.pending.empty());
+  EXPECT_NE(wishes.pending.back().text().find("in use by shop/b, and its eip edge is drained"), std::string::npos)
+      << wishes.pending.back().text();
 }
 
 TEST(Sharing, WhoGoesLeavesTheAddressToTheOthers) {

@@ -45,6 +45,9 @@ bool is_choice_failure(PendingReason reason) {
 // Of one Service, writes that only change its condition.
 constexpr Duration tell_interval = 1s;
 
+// What a write of a block is taken to cost at most: one that hung holds nobody up.
+constexpr Duration block_write_cost_max = 100ms;
+
 bool only_tells(const ServiceWrite& write) {
   const ServicePatch& patch = write.patch;
   return patch.labels.empty() && patch.annotations.empty() && !patch.finalizers && !patch.ingress;
@@ -151,6 +154,10 @@ void Controller::start_block_work() {
     if (started >= options_.block_writes_in_flight) break;
     const std::string key = "block " + name;
     if (!may_start(key)) continue;
+    if (const auto pace = block_paces_.find(name); pace != block_paces_.end() && pace->second.next > timers_.now()) {
+      wake(pace->second.next);
+      continue;
+    }
     ++started;
     start(key, write_block(key, write));
   }
@@ -162,6 +169,7 @@ void Controller::start_block_work() {
 
 asio::awaitable<void> Controller::write_block(std::string key, BlockWrite write) {
   const std::uint64_t begun = keeper_.begin();
+  const Instant begun_at = timers_.now();
   ++counters_.block_writes;
   const std::string name = write.block.name;
   Result<> done;
@@ -175,6 +183,8 @@ asio::awaitable<void> Controller::write_block(std::string key, BlockWrite write)
     else
       done = fail(written.error());
   }
+  BlockPace& paced = block_paces_[name];
+  paced.next = paced.pace.next(begun_at, std::min<Duration>(timers_.now() - begun_at, block_write_cost_max));
   if (done) {
     succeeded(key);
   } else {
@@ -496,6 +506,7 @@ void Controller::tell_pending(const Pending& pending, bool misaddressed) {
 void Controller::forget_what_is_gone() {
   const Instant now = timers_.now();
   std::erase_if(tell_again_, [&](const auto& item) { return item.second < now; });
+  std::erase_if(block_paces_, [&](const auto& item) { return item.second.next + 1min < now; });
   std::erase_if(failures_, [&](const auto& item) { return item.second.retry_at + 1min < now; });
   const auto gone = [&](const auto& item) { return keeper_.world().pools.find(item.first) == nullptr; };
   std::erase_if(pool_status_allowed_, gone);

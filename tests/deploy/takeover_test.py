@@ -171,6 +171,12 @@ class TakeoverTest(unittest.TestCase):
         self.assertEqual(self.check()[0], 0)
         return said
 
+    def test_no_option(self):
+        """A mistake on the command line is exit status 2, so that 1 always means: something would change."""
+        done = self.cluster.run("control", [SETTINGS["program"], "migrate", "--kubeconfig", self.cluster.kubeconfig], check=False)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn("--check", done.stderr)
+
     def test_ordinary(self):
         """Labels, finalizers, statuses, `used`: all is adopted, no address changes; of OpenELB's own what is there is named."""
         said = self.keeps_everything("ordinary", extra=[("shop/silent", "192.0.2.8")])   # its status was lost, `used` has it

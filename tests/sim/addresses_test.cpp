@@ -2,32 +2,15 @@
 
 #include <gtest/gtest.h>
 
-#include <chrono>
-#include <cstdlib>
 #include <iostream>
-#include <optional>
+
+#include "seeds.hpp"
 
 namespace berth::sim {
 namespace {
 
-// BERTH_SIM_SECONDS=n: how long fresh seeds are drawn; BERTH_SIM_FIRST=n: from n on; BERTH_SIM_SEED=n: that
-// one alone, and all that happened in it; BERTH_SIM_SEARCH=1: how many seeds each mutant takes.
-std::optional<std::uint64_t> from_environment(const char* name) {
-  const char* text = std::getenv(name);
-  if (text == nullptr) return std::nullopt;
-  return std::strtoull(text, nullptr, 10);
-}
-
 // Short runs and long ones.
 RunOptions options_of(std::uint64_t seed) { return {.seed = seed, .steps = 200 + seed % 5 * 250}; }
-
-class Stopwatch {
- public:
-  [[nodiscard]] double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
-
- private:
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-};
 
 void report(const RunOptions& failed) {
   RunOptions again = failed;
@@ -62,9 +45,10 @@ TEST(Addresses, FreshSeeds) {
   }
   const double limit = static_cast<double>(from_environment("BERTH_SIM_SECONDS").value_or(10));
   const std::uint64_t first = from_environment("BERTH_SIM_FIRST").value_or(1000);
+  const std::uint64_t runs = from_environment("BERTH_SIM_RUNS").value_or(UINT64_MAX);
   const Stopwatch watch;
   std::uint64_t seed = first;
-  for (; watch.seconds() < limit; ++seed) {
+  for (; (runs == UINT64_MAX ? watch.seconds() < limit : seed - first < runs); ++seed) {
     const RunOptions options = options_of(seed);
     const Outcome outcome = run_addresses(options);
     if (outcome.violation.empty()) continue;

@@ -58,6 +58,7 @@ enum class Flaw : std::uint8_t {
   pools_stay,          // nor a pool's finalizer taken off
   events_are_lost,     // one in ten of the Services' events never comes
   status_is_not_read,  // the status of pools is lost in decoding
+  status_is_lost,      // a write of it is not done, though the answer says so
   notes_are_restless,  // the annotation on a Service has another value with each write
   lists_differ,        // lists show another ip-mode than watches
 };
@@ -124,8 +125,17 @@ class SimCluster final : public Cluster {
   }
   asio::awaitable<Result<Pool>> patch_pool_status(std::string name, Pool::Status status) override {
     ++pool_status_patches;
-    return write<Result<Pool>>(
-        [store = &store_, name = std::move(name), status = std::move(status)] { return store->patch_pool_status(name, status); });
+    return write<Result<Pool>>([store = &store_, flaw = flaw, name = std::move(name), status = std::move(status)] {
+      const auto known = store->pools().find(name);
+      if (flaw == Flaw::status_is_lost && known != store->pools().end()) {
+        Pool answer = known->second;
+        answer.status = status;
+        return Result<Pool>{std::move(answer)};
+      }
+      Result<Pool> answer = store->patch_pool_status(name, status);
+      if (answer && flaw == Flaw::status_is_not_read) answer->status = {};
+      return answer;
+    });
   }
   asio::awaitable<Result<>> patch_bgp_conf_finalizers(BgpConf conf, std::vector<std::string> finalizers) override {
     return write<Result<>>([store = &store_, conf = std::move(conf), finalizers = std::move(finalizers)] {

@@ -204,6 +204,7 @@ void Truth::hear(const Event<Pool>& event) {
     pools_.erase(event.row.name);
   else
     pools_[event.row.name] = event.row;
+  if (event.deleted || !pool_versions_.contains(event.row.name)) came_or_went_.insert(event.row.name);
   pool_versions_[event.row.name].push_back(event.row);
   if (event.row.implicit_sharing) implicit_.insert(event.row.name);
   for (auto& [ip, freed] : freed_)
@@ -313,9 +314,13 @@ void Truth::entry_changed(const IpAddress& ip, const BlockEntry* before, const B
     freed->second.quarantine = std::min(freed->second.quarantine, quarantine_of(before->pool));
 }
 
+// The shortest since it was quiet: a process may not have heard yet that the pool is there, or what it says now.
 Duration Truth::quarantine_of(const std::string& pool) const {
-  const auto found = pools_.find(pool);
-  return found == pools_.end() ? options_.quarantine : found->second.quarantine.value_or(options_.quarantine);
+  const auto versions = pool_versions_.find(pool);
+  if (versions == pool_versions_.end()) return options_.quarantine;
+  Duration out = came_or_went_.contains(pool) ? options_.quarantine : Duration::max();
+  for (const Pool& version : versions->second) out = std::min(out, version.quarantine.value_or(options_.quarantine));
+  return out;
 }
 
 // -- one address for two ------------------------------------------------------------------------------
@@ -460,6 +465,7 @@ bool Truth::shares_without_consent(const Uid& uid, const BlockEntry& entry) cons
 void Truth::forget_causes() {
   causes_.clear();
   pool_versions_.clear();
+  came_or_went_.clear();
   for (const auto& [name, pool] : pools_) pool_versions_[name] = {pool};
   std::erase_if(faces_, [&](const auto& item) { return !names_.contains(item.first); });
   for (const auto& [name, service] : services_) {

@@ -153,6 +153,7 @@ class Truth {
   std::map<std::string, AddressBlock> blocks_;
   std::map<std::string, Pool> pools_;
   std::map<std::string, std::vector<Pool>> pool_versions_;  // since all was quiet
+  std::set<std::string> came_or_went_;                      // pools, since then
   std::map<IpAddress, BlockEntry> records_;
   std::map<IpAddress, std::set<Uid>> shown_;
   std::set<Mine> unadopted_;  // shown by a user's hand, recorded by nobody

@@ -215,7 +215,7 @@ class Cluster:
         for component in ("etcd", "apiserver", "router"):
             self.start(component)
         apiserver = Process("apiserver", self.state_dir)
-        wait_until(lambda: self._readyz() == "ok" or not apiserver.pid(), 90, "the API server to be ready", f"See {apiserver.log_file}")
+        wait_until(lambda: self._readyz() == "ok" or not apiserver.pid(), 180, "the API server to be ready", f"See {apiserver.log_file}")
         if not apiserver.pid():
             raise LabError(f"the API server ended: {apiserver.log_tail()}")
         for component in ("controller-manager", "scheduler"):
