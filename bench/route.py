@@ -8,6 +8,7 @@ so that Berth has no work with them.
 """
 
 import contextlib
+import json
 import socket
 import statistics
 import struct
@@ -127,7 +128,8 @@ def make_bare_kind(bed):
 def bare_block(bare):
     """Makes a block with one entry; returns what writes a second one into it, whatever its version."""
     def entry(name):
-        return {"pool": "bench", "protocol": "bgp", "holders": [{"service": f"bench/{name}", "uid": "0", "state": "held"}]}
+        return json.dumps({"pool": "bench", "protocol": "bgp", "holders": [{"service": f"bench/{name}", "uid": "0", "state": "held"}]},
+                          separators=(",", ":"))
     block = {"apiVersion": GROUP, "kind": "BareBlock", "metadata": {"name": "v4-192.0.2.0-26"},
              "spec": {"addresses": {"192.0.2.0": entry("resident")}}}
     block["metadata"]["resourceVersion"] = bare.request("POST", BLOCKS, block).version

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/text.hpp"
+#include "kube/json_reader.hpp"
 
 namespace berth::kube {
 namespace {
@@ -250,9 +251,11 @@ AddressBlock to_model(api::AddressBlock object) {
   block.name = std::move(object.metadata.name);
   block.uid = {std::move(object.metadata.uid)};
   block.version = {std::move(object.metadata.resourceVersion)};
-  for (auto& [text, from] : object.spec.addresses) {
+  for (const auto& [text, written] : object.spec.addresses) {
     const auto address = IpAddress::parse(text);
-    if (!address) continue;  // the CRD's schema refuses it
+    auto read = read_json<api::BlockEntry>(written);
+    if (!address || !read || !read->problem.empty()) continue;  // the CRD's schema refuses it
+    api::BlockEntry& from = read->value;
     BlockEntry entry;
     entry.pool = std::move(from.pool);
     entry.protocol = parse_protocol(from.protocol).value_or(Protocol::bgp);

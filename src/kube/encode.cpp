@@ -87,7 +87,7 @@ std::string encode(const AddressBlock& block) {
       holders.emplace_back(std::move(one));
     }
     to["holders"] = std::move(holders);
-    addresses[address.to_string()] = std::move(to);
+    addresses[address.to_string()] = json::serialize(to);
   }
   json::object metadata{{"name", block.name}};
   if (!block.version.text.empty()) {

@@ -45,8 +45,12 @@ bool is_choice_failure(PendingReason reason) {
 // Of one Service, writes that only change its condition.
 constexpr Duration tell_interval = 1s;
 
-// What a write of a block is taken to cost at most: one that hung holds nobody up.
-constexpr Duration block_write_cost_max = 100ms;
+// Services that come while others are being served are a stream, until none did for this long. In a stream no more than a
+// tenth of the time goes into writes of one block, and those that wait meanwhile ride in the next together: what a write
+// costs the API server is about what three Services cost it. A single write is taken to have cost 15 ms at most, so nobody waits for long.
+constexpr Duration stream_ends_after = 200ms;
+constexpr int block_write_share = 10;
+constexpr Duration block_write_cost_max = 15ms;
 
 bool only_tells(const ServiceWrite& write) {
   const ServicePatch& patch = write.patch;
@@ -83,12 +87,12 @@ asio::awaitable<void> Controller::run() {
     planner_.plan(keeper_.world(), {begun, timers_.wall_now()});
     ++counters_.plans;
     if (const auto at = planner_.wake_at()) wake(*at);
-    start_block_work();
     for (const ObjectName& name : planner_.take_changed()) {
       enqueue(name);
       tell(name);
     }
     enqueue_postponed();
+    start_block_work();
     start_service_work();
     if (busy()) idle_since_ = timers_.now();
     start_pool_work();
@@ -150,12 +154,16 @@ void Controller::failed(const std::string& key, std::string_view doing, const Er
 
 void Controller::start_block_work() {
   std::size_t started = 0;
+  const Instant now = timers_.now();
+  const bool serving = services_in_flight_ > 0 || !ready_.empty();
   for (const auto& [name, write] : planner_.block_writes()) {
     if (started >= options_.block_writes_in_flight) break;
     const std::string key = "block " + name;
     if (!may_start(key)) continue;
-    if (const auto pace = block_paces_.find(name); pace != block_paces_.end() && pace->second.next > timers_.now()) {
-      wake(pace->second.next);
+    if (serving) streaming_until_ = now + stream_ends_after;
+    const auto allowed = block_allowed_.find(name);
+    if (streaming_until_ > now && allowed != block_allowed_.end() && allowed->second > now) {
+      wake(allowed->second);
       continue;
     }
     ++started;
@@ -183,8 +191,7 @@ asio::awaitable<void> Controller::write_block(std::string key, BlockWrite write)
     else
       done = fail(written.error());
   }
-  BlockPace& paced = block_paces_[name];
-  paced.next = paced.pace.next(begun_at, std::min<Duration>(timers_.now() - begun_at, block_write_cost_max));
+  block_allowed_[name] = begun_at + block_write_share * std::min<Duration>(timers_.now() - begun_at, block_write_cost_max);
   if (done) {
     succeeded(key);
   } else {
@@ -506,7 +513,7 @@ void Controller::tell_pending(const Pending& pending, bool misaddressed) {
 void Controller::forget_what_is_gone() {
   const Instant now = timers_.now();
   std::erase_if(tell_again_, [&](const auto& item) { return item.second < now; });
-  std::erase_if(block_paces_, [&](const auto& item) { return item.second.next + 1min < now; });
+  std::erase_if(block_allowed_, [&](const auto& item) { return item.second < now; });
   std::erase_if(failures_, [&](const auto& item) { return item.second.retry_at + 1min < now; });
   const auto gone = [&](const auto& item) { return keeper_.world().pools.find(item.first) == nullptr; };
   std::erase_if(pool_status_allowed_, gone);

@@ -127,13 +127,8 @@ class Controller {
     Instant retry_at;
   };
   std::map<std::string, Failure> failures_;
-  struct BlockPace {
-    // Of the time, no more than a half goes into writes of one block, after a few in a row that are free:
-    // each costs as much as the block is full, and those that wait meanwhile ride in the next together.
-    Pace pace{2, 3};
-    Instant next;
-  };
-  std::map<std::string, BlockPace> block_paces_;  // of blocks written lately
+  Instant streaming_until_;                       // Services come while others are being served
+  std::map<std::string, Instant> block_allowed_;  // of blocks written lately: in a stream, not before
   std::set<std::string> pools_to_tell_;  // whose status may not be as it should
   std::map<std::string, Instant> pool_status_allowed_;
   Instant idle_since_;

@@ -114,7 +114,12 @@ def conf(name, version=V2, **spec):
 
 
 def entry(**more):
-    return {"pool": "pool", "protocol": "bgp", "holders": [{"service": "shop/web", "uid": "8e3c", "state": "held"}], **more}
+    """What an address block says of one address: JSON, the members in this order."""
+    values = {"pool": "pool", "protocol": "bgp", "holders": [{"service": "shop/web", "uid": "8e3c", "state": "held"}], **more}
+    return json.dumps({key: values[key] for key in ENTRY if key in values}, separators=(",", ":"))
+
+
+ENTRY = ("pool", "protocol", "interface", "sharingKey", "reservedFor", "freedAt", "holders")
 
 
 def block(addresses, name="v4-192.0.2.0-26"):
@@ -189,9 +194,12 @@ REFUSED = [
     (peer("old-address", V1, config={"peerAs": 1, "neighborAddress": "2001:db8::1"}), ["spec.config.neighborAddress"]),
     (block({}, name="some-block"), ["metadata.name"]),
     (block({"a web server": entry()}), ["spec.addresses", "IP address"]),
-    (block({"192.0.2.1": entry(protocol="ospf")}), ["spec.addresses.192.0.2.1.protocol", '"bgp"']),
-    (block({"192.0.2.1": entry(holders=[{"service": "a/b", "uid": "1", "state": "lost"}])}), ["holders[0].state", '"freeing"']),
-    (block({"192.0.2.1": entry(holders=[{"service": "a/b", "state": "held"}])}), ["holders[0].uid", "Required"]),
+    (block({"192.0.2.1": entry(protocol="ospf")}), ["spec.addresses.192.0.2.1", "bgp|layer2|vip"]),
+    (block({"192.0.2.1": entry(holders=[{"service": "a/b", "uid": "1", "state": "lost"}])}), ["spec.addresses.192.0.2.1", "held|freeing"]),
+    (block({"192.0.2.1": entry(holders=[{"service": "a/b", "state": "held"}])}), ["spec.addresses.192.0.2.1", '"uid":']),
+    (block({"192.0.2.1": entry() + "}"}), ["spec.addresses.192.0.2.1"]),
+    (block({"192.0.2.1": entry(pool='a"b').replace("\\", "")}), ["spec.addresses.192.0.2.1"]),
+    (block({"192.0.2.1": {"protocol": "bgp", "holders": []}}), ["spec.addresses.192.0.2.1", "string"]),
     (block({f"192.0.2.{number}": entry() for number in range(65)}), ["spec.addresses", "64"]),
 ]
 
@@ -520,11 +528,11 @@ class DeployTest(unittest.TestCase):
 
     def test_blocks(self):
         """An address block as Berth writes it keeps every field, is replaced as a whole, and only at the version that was read."""
-        full = {"192.0.2.1": {"pool": "pool", "protocol": "layer2", "interface": "eth0", "sharingKey": "dns", "reservedFor": "a/b",
-                              "freedAt": "2026-03-01T10:00:00Z",
-                              "holders": [{"service": "a/b", "uid": "1", "state": "held"},
-                                          {"service": "a/c", "uid": "2", "state": "freeing", "mark": "x-1"}]},
-                "192.0.2.2": {"protocol": "bgp", "holders": []}}
+        full = {"192.0.2.1": entry(protocol="layer2", interface="eth0", sharingKey='"dns" \\ }', reservedFor="a/b",
+                                   freedAt="2026-03-01T10:00:00Z",
+                                   holders=[{"service": "a/b", "uid": "1", "state": "held"},
+                                            {"service": "a/c", "uid": "2", "state": "freeing", "mark": "x-1"}]),
+                "192.0.2.2": '{"protocol":"bgp","holders":[]}'}
         self.create(block(full))
         six = f"v6-{0x20010db8 << 96:032x}-122"
         self.create(block({"2001:db8::3f": entry()}, name=six))

@@ -159,7 +159,7 @@ def left_over(services, blocks, pool, live, retired):
         if not block["spec"]["addresses"]:
             return f"{block['metadata']['name']} is empty and still there"
         for ip, entry in block["spec"]["addresses"].items():
-            recorded[ip] = [(holder["service"], holder["uid"], holder["state"]) for holder in entry["holders"]]
+            recorded[ip] = [(holder["service"], holder["uid"], holder["state"]) for holder in json.loads(entry)["holders"]]
     if recorded != showing:
         return f"shown or recorded, not both: {sorted(set(showing) ^ set(recorded)) or 'with other holders'}"
     if pool.get("status", {}).get("used", {}) != {ip: holder[0][0] for ip, holder in showing.items()}:

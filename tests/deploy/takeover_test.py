@@ -105,7 +105,7 @@ class TakeoverTest(unittest.TestCase):
         """Who holds which address, by the record."""
         found = json.loads(self.kubectl("get", f"addressblocks.{GROUP}", "-o", "json"))["items"]
         return {(holder["service"], ip) for block in found for ip, entry in block["spec"].get("addresses", {}).items()
-                for holder in entry["holders"] if holder["state"] == "held"}
+                for holder in json.loads(entry)["holders"] if holder["state"] == "held"}
 
     def clear(self):
         if self.berth.process is None:

@@ -381,18 +381,26 @@ class Run {
     if (const std::string problem = truth_.left_over(); fine() && !problem.empty()) violated("left over: " + problem);
   }
 
+  [[nodiscard]] std::uint64_t writes() const {
+    std::uint64_t out = outcome_.writes;
+    for (const Slot& slot : slots_)
+      if (slot.process) out += slot.process->cluster.writes;
+    return out;
+  }
+  void too_many_writes() { violated(fmt::format("{} writes for {} deeds and {} faults", writes(), users_.deeds(), outcome_.faults)); }
+
   // No loops of writes: so many for each deed and fault, and where several lead with different views, so many
   // a second while that lasts.
   void count_writes() {
     std::uint64_t allowed = 100 + 20 * (users_.deeds() + outcome_.faults) + 5000 * store_.restores();
     if (troubles_.processes > 1 && !troubles_.lease) allowed += static_cast<std::uint64_t>(10 * seconds(in_trouble_));
-    if (outcome_.writes > allowed)
-      violated(fmt::format("{} writes for {} deeds and {} faults", outcome_.writes, users_.deeds(), outcome_.faults));
+    if (writes() > allowed) too_many_writes();
   }
 
   void pass(Duration time) {
     const Instant end = time_.now() + time;
     while (fine() && time_.step(end)) {
+      if (writes() > 100'000) too_many_writes();  // it would go on for minutes
     }
     if (fine()) time_.run_until(end);
   }

@@ -67,8 +67,8 @@ TEST(Simulation, WhateverIsBrokenIsNoticed) {
   const Row rows[] = {
       {Flaw::services_unchecked, "shown twice", 45},
       {Flaw::services_unchecked, "moved", 39},
-      {Flaw::blocks_unchecked, "moved", 11},
-      {Flaw::blocks_unchecked, "shown twice", 994},
+      {Flaw::blocks_unchecked, "moved", 16},
+      {Flaw::blocks_unchecked, "shown twice", 1175},
       {Flaw::holders_doubled, "recorded twice", 0},
       {Flaw::wishes_change, "moved", 11},
       {Flaw::no_quarantine, "too soon", 6},
@@ -79,7 +79,7 @@ TEST(Simulation, WhateverIsBrokenIsNoticed) {
       {Flaw::status_is_not_read, "something is written", 7},
       {Flaw::status_is_lost, "its status is wrong", 0},
       {Flaw::status_is_lost, "are free", 1},
-      {Flaw::notes_are_restless, "writes for", 10},
+      {Flaw::notes_are_restless, "writes for", 34},
       {Flaw::lists_differ, "a fresh start changes", 0},
   };
   const auto finds = [](const Row& row, std::uint64_t seed) {
