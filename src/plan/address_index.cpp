@@ -214,9 +214,9 @@ const std::vector<IpAddress>& AddressIndex::shown_by(const ObjectName& name) con
   return found == shown_by_.end() ? none : found->second;
 }
 
-std::vector<ObjectName> AddressIndex::showing(const IpAddress& ip) const {
+std::vector<ObjectName> AddressIndex::showing_in(const IpRange& range) const {
   std::vector<ObjectName> out;
-  for (auto at = shown_.lower_bound({ip, {}}); at != shown_.end() && at->first == ip; ++at) out.push_back(at->second);
+  for (auto at = shown_.lower_bound({range.first, {}}); at != shown_.end() && range.contains(at->first); ++at) out.push_back(at->second);
   return out;
 }
 

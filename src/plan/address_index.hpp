@@ -53,7 +53,8 @@ class AddressIndex {
   [[nodiscard]] const std::set<IpAddress>& left_by(const std::string& service) const;
   [[nodiscard]] const std::set<IpAddress>& with_sharing_key(const std::string& key) const;
   [[nodiscard]] const std::vector<IpAddress>& shown_by(const ObjectName& name) const;
-  [[nodiscard]] std::vector<ObjectName> showing(const IpAddress& ip) const;
+  [[nodiscard]] std::vector<ObjectName> showing(const IpAddress& ip) const { return showing_in({ip, ip}); }
+  [[nodiscard]] std::vector<ObjectName> showing_in(const IpRange& range) const;
   // Nullptr: for nobody in particular.
   [[nodiscard]] const ObjectName* reserved_for(const IpAddress& ip) const;
   [[nodiscard]] const std::vector<IpAddress>& reserved_by(const ObjectName& name) const;

@@ -15,7 +15,7 @@ void AddressPlanner::plan(const World& world, const Moment& moment) {
   moment_ = moment;
   if (!collect()) return;
   end_quarantines();
-  for (const ObjectName& name : names_) undo(name);
+  undo({names_.begin(), names_.end()});
   look_at_the_hungry();
 
   serve();
@@ -256,7 +256,9 @@ void AddressPlanner::start_giving_back(Decision& decision, const Held& held, con
 
 bool AddressPlanner::was_read_since(const Service& service, const AddressBlock& block) const {
   const auto read = service_reads_.find(service.name);
-  return read != service_reads_.end() && read->second.read_at > block.heard_at && read->second.found == service.uid;
+  // A list that began before the read may have come after it.
+  return read != service_reads_.end() && read->second.read_at > block.heard_at && read->second.found == service.uid &&
+         !service.version.older_than(read->second.version);
 }
 
 // Somebody gave it back for a Service of this name: who takes it again has to know that the Service asks still, or
@@ -388,8 +390,8 @@ void AddressPlanner::block_was_absent(const std::string& name, std::uint64_t rea
   look_at_readers_of(name);
 }
 
-void AddressPlanner::service_was_read(const ObjectName& name, std::uint64_t read_at, Uid found) {
-  service_reads_[name] = {read_at, std::move(found)};
+void AddressPlanner::service_was_read(const ObjectName& name, std::uint64_t read_at, Uid found, ResourceVersion version) {
+  service_reads_[name] = {read_at, std::move(found), std::move(version)};
   names_.insert(name);
 }
 

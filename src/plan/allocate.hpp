@@ -111,8 +111,8 @@ class AddressPlanner {
 
   // What happened to writes and reads, which no table tells.
   void was_cleared(const ObjectName& name, const GivingBack& step);                 // B5
-  void service_was_read(const ObjectName& name, std::uint64_t read_at, Uid found);  // B7; no uid: not found
-  void block_was_absent(const std::string& name, std::uint64_t read_at);            // B4
+  void service_was_read(const ObjectName& name, std::uint64_t read_at, Uid found, ResourceVersion version = {});  // B7; no uid: not found
+  void block_was_absent(const std::string& name, std::uint64_t read_at);  // B4
 
   // The writes and reads that may be made now. They stay until the tables show them done.
   [[nodiscard]] const std::map<std::string, BlockWrite>& block_writes() const { return block_writes_; }
@@ -134,8 +134,8 @@ class AddressPlanner {
   [[nodiscard]] std::map<PendingReason, std::size_t> count_pending() const;
   [[nodiscard]] std::size_t addresses_in_use(const std::string& pool) const { return index_.use_of(pool).used.size(); }
   [[nodiscard]] std::size_t allocated() const { return index_.holder_names(); }  // Services that hold an address
-  [[nodiscard]] std::size_t open() const { return decisions_.size(); }           // Services with anything to do or to tell
-  [[nodiscard]] std::optional<Instant> wake_at() const;                          // when a quarantine ends
+  [[nodiscard]] std::size_t open() const { return decisions_.size(); }  // Services with anything to do or to tell
+  [[nodiscard]] std::optional<Instant> wake_at() const;  // when a quarantine ends
   template <class F>
   void for_each_open(F each) const {
     for (const auto& [name, decision] : decisions_) each(name);
@@ -154,10 +154,10 @@ class AddressPlanner {
     enum class Kind : std::uint8_t { join, hand_over, start_freeing, remove, retag };
     Kind kind = Kind::join;
     ObjectName service = {};
-    Uid uid = {};      // whose record it is; of a hand-over the old one
-    Uid next = {};     // of a hand-over: the new one
+    Uid uid = {};  // whose record it is; of a hand-over the old one
+    Uid next = {};  // of a hand-over: the new one
     BlockEntry tags = {};  // pool, protocol, interface and sharing key; of join, hand_over, retag
-    bool adds = false;     // one more of its namespace will be in use of its pool
+    bool adds = false;  // one more of its namespace will be in use of its pool
     [[nodiscard]] bool takes() const { return kind == Kind::join || kind == Kind::hand_over; }
   };
   // What was decided for the Services of one name when they were last looked at.
@@ -195,6 +195,7 @@ class AddressPlanner {
   void look_at_readers_of(const std::string& block);
   void look_at_who_wants(const IpAddress& ip);
   void look_at_who_would_share(const BlockEntry& entry);
+  void undo(std::vector<ObjectName> names);
   void undo(const ObjectName& name);
   void look_at_the_hungry();
   bool lower_cursors();
@@ -304,12 +305,12 @@ class AddressPlanner {
   AddressIndex index_;
   std::map<ObjectName, Decision> decisions_;
   std::set<ObjectName> hungry_;
-  std::map<IpAddress, std::set<ObjectName>> hungry_for_;          // by wanted address
+  std::map<IpAddress, std::set<ObjectName>> hungry_for_;  // by wanted address
   std::map<std::string, std::set<ObjectName>> hungry_to_share_;  // by sharing key
   std::map<IpAddress, std::vector<Intent>> intents_;
   std::map<std::pair<std::string, std::string>, std::int64_t> intended_;  // pool and namespace -> addresses about to be taken
   std::map<std::string, Pool> pools_;  // as they were when everything was last looked at, without status
-  std::set<std::string> full_;                                           // pools seen to have nothing free
+  std::set<std::string> full_;  // pools seen to have nothing free
   std::multimap<std::string, IpAddress> legacy_used_;  // what OpenELB gave and no block records
   std::set<std::string> unmarked_;  // pools that have yet to get our finalizer
   std::map<std::string, std::set<IpAddress>> about_to_share_;  // sharing key -> addresses about to be taken with it
@@ -319,6 +320,7 @@ class AddressPlanner {
   struct ServiceRead {
     std::uint64_t read_at = 0;
     Uid found;
+    ResourceVersion version;
   };
   std::map<ObjectName, ServiceRead> service_reads_;
   std::map<std::pair<IpAddress, Uid>, std::string> cleared_;  // the mark of the giving back
@@ -332,7 +334,7 @@ class AddressPlanner {
   std::set<ObjectName> names_;  // Services to decide about
   std::map<std::string, IpAddress> touched_;  // blocks to compose, with the first address of each
   std::set<std::string> upkeep_;  // pools whose finalizers to look at
-  bool taken_ = false;                        // addresses
+  bool taken_ = false;  // addresses
   bool retry_ = false;  // what is free is another
   ChangeLog<ObjectName>::Position services_read_ = 0;
   ChangeLog<std::string>::Position blocks_read_ = 0, pools_read_ = 0, namespaces_read_ = 0;

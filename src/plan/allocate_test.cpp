@@ -403,6 +403,20 @@ TEST(GiveBack, AServiceIsTakenForGoneOnlyAfterAFreshReadThatIsYoungerThanTheReco
   EXPECT_EQ(records(process.plan(objects)), Lines{"192.0.2.3 shop/web freeing"});
 }
 
+// After a restore; it was heard first.
+TEST(Publish, WhatAServiceShowsGoesWhenItIsRecordedForAnother) {
+  const Pool other = pool("lan", "198.51.100.0", is_default);
+  const Service has_it = service("a", served("lan", "198.51.100.0"));
+  const Service shows_it = service("b", shows("192.0.2.3"), heard(1));
+  Process process;
+  process.plan({.services = {has_it, shows_it}, .pools = {other}, .blocks = {block({{"198.51.100.0", held(has_it, "lan")}})}});
+  process.known.blocks.upsert(block({{"192.0.2.3", held(service("c"), "lan")}}));
+  process.planner.plan(process.known, {at(0s), today});
+  const AddressPlan out = summary(process.planner, process.known, {at(0s), today});
+  ASSERT_EQ(out.service_writes.size(), 1U);
+  EXPECT_EQ(out.service_writes[0].kind, ServiceWrite::Kind::strip);
+}
+
 TEST(GiveBack, AServiceIsClearedOnlyOnTheWordOfABlockThatWasReadLater) {
   const Service web = deleted_service();
   const AddressPlan out = plan({.services = {web},
@@ -421,6 +435,21 @@ TEST(GiveBack, AServiceHeardBeforeTheRecordMayAskForItByNow) {
   EXPECT_EQ(ask.service_reads, std::set<ObjectName>{silent.name});
   process.planner.service_was_read(silent.name, 21, silent.uid);
   EXPECT_EQ(records(process.plan(objects)), Lines{"192.0.2.3 shop/web freeing"});
+}
+
+// A list that began before the read came after it, and the row is an older one again.
+TEST(GiveBack, WhatAReadSaidOfALaterVersionSaysNothingOfAnEarlierOne) {
+  const Service silent = service("web", [](Service& s) {
+    s.load_balancer_class = "example.com/lb";
+    s.version = {"7"};
+  });
+  const Objects objects{.services = {silent}, .pools = {lan}, .blocks = {block({{"192.0.2.3", held(silent, "lan")}})}};
+  Process process;
+  process.plan(objects);
+  process.planner.service_was_read(silent.name, 21, silent.uid, {"8"});
+  const AddressPlan out = process.plan(objects);
+  EXPECT_TRUE(out.block_writes.empty());
+  EXPECT_EQ(out.service_reads, std::set<ObjectName>{silent.name}) << "so it is read again";
 }
 
 TEST(GiveBack, WhatWasMadeAnewUnderItsNameGetsTheAddressInOneSwap) {

@@ -102,14 +102,14 @@ void AddressPlanner::take_in(const std::string& block_name) {
   const AddressBlock* block = world_->blocks.find(block_name);
   const auto range = block_range_of(block_name);
   if (!range) return;  // the name is none of ours
-  std::vector<ObjectName> before = index_.holders_in(block_name);
+  const auto look_at_holders = [&] {
+    for (ObjectName& name : index_.holders_in(block_name)) names_.insert(std::move(name));
+  };
+  look_at_holders();
   index_.update(block_name, block);
-  std::vector<ObjectName> after = index_.holders_in(block_name);
-  names_.insert(before.begin(), before.end());
-  names_.insert(after.begin(), after.end());
-  std::ranges::sort(before);
-  std::ranges::sort(after);
-  if (block != nullptr && !std::ranges::includes(after, before))
+  look_at_holders();
+  for (const ObjectName& name : index_.showing_in(*range)) names_.insert(name);
+  if (block != nullptr)
     for (const auto& [ip, entry] : block->addresses) look_at_who_would_share(entry);
   for (auto at = hungry_for_.lower_bound(range->first); at != hungry_for_.end() && range->contains(at->first); ++at)
     names_.insert(at->second.begin(), at->second.end());
@@ -161,6 +161,21 @@ void AddressPlanner::take_in(const ObjectName& name) {
 void AddressPlanner::look_at_intents_on(const IpAddress& ip) {
   if (const auto found = intents_.find(ip); found != intents_.end())
     for (const Intent& intent : found->second) names_.insert(intent.service);
+}
+
+// What was decided about them, and about those who were to share an address with them: these may not have it without.
+void AddressPlanner::undo(std::vector<ObjectName> names) {
+  while (!names.empty()) {
+    const ObjectName name = std::move(names.back());
+    names.pop_back();
+    const auto decision = decisions_.find(name);
+    if (decision == decisions_.end()) continue;
+    for (const IpAddress& ip : decision->second.intents)
+      if (const auto found = intents_.find(ip); found != intents_.end())
+        for (const Intent& intent : found->second)
+          if (intent.service != name && names_.insert(intent.service).second) names.push_back(intent.service);
+    undo(name);
+  }
 }
 
 void AddressPlanner::look_at_who_wants(const IpAddress& ip) {
@@ -217,11 +232,8 @@ void AddressPlanner::look_at_the_hungry() {
   if (lower_cursors()) retry_ = true;
   if (!retry_) return;
   full_.clear();
-  const std::set<ObjectName> waiting = hungry_;
-  for (const ObjectName& name : waiting) {
-    undo(name);
-    names_.insert(name);
-  }
+  names_.insert(hungry_.begin(), hungry_.end());
+  undo({hungry_.begin(), hungry_.end()});
   lower_cursors();  // for what they were about to take
 }
 

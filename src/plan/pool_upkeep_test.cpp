@@ -148,7 +148,7 @@ TEST(Pools, AQuotaCountsTheAddressesOfANamespace) {
   const auto of_big = [](Service& s) { s.name.space = "big"; };
   const AddressPlan out = plan({.services = {service("a"), service("b"), service("x", of_big), service("y", of_big)}, .pools = {fenced}});
   EXPECT_EQ(records(out), (Lines{"192.0.2.0 big/x held", "192.0.2.1 big/y held", "192.0.2.2 shop/a held"}));
-  EXPECT_EQ(out.pending.at(0).text(), "lan: quota of namespace shop used up (1/1; Eip spec.namespaceQuotas)");
+  EXPECT_EQ(out.pending.at(0).text(), "lan: quota of namespace shop used up (1; Eip spec.namespaceQuotas)");
 }
 
 TEST(Pools, WhatGoesFromOneUidToTheNextCountsOnce) {
@@ -162,7 +162,7 @@ TEST(Pools, WhatGoesFromOneUidToTheNextCountsOnce) {
   process.planner.service_was_read(now.name, 21, now.uid);
   const AddressPlan out = process.plan(objects);
   EXPECT_EQ(records(out), (Lines{"192.0.2.0 shop/a held", "192.0.2.3 shop/web held"}));
-  EXPECT_EQ(out.pending.at(0).text(), "lan: quota of namespace shop used up (2/2; Eip spec.namespaceQuotas)");
+  EXPECT_EQ(out.pending.at(0).text(), "lan: quota of namespace shop used up (2; Eip spec.namespaceQuotas)");
 }
 
 TEST(Pools, AReservationKeepsAnAddressForItsService) {

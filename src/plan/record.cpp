@@ -100,11 +100,13 @@ void AddressPlanner::apply(const std::vector<Intent>& intents, BlockEntry& entry
     entry.interface = tags.interface;
     entry.sharing_key = tags.sharing_key;
   };
+  bool waits = false;  // for the pool's finalizer; who was to join waits too
   for (const Intent& intent : intents) {
     const auto holder = std::ranges::find_if(entry.holders,
                                              [&](const Holder& one) { return one.service == intent.service && one.uid == intent.uid; });
     if (intent.kind != Intent::Kind::join && holder == entry.holders.end()) continue;
-    if (intent.takes() && unmarked_.contains(intent.tags.pool)) continue;
+    waits |= intent.takes() && unmarked_.contains(intent.tags.pool);
+    if (intent.takes() && waits) continue;
     switch (intent.kind) {
       case Intent::Kind::join:
         if (entry.holders.empty()) {

@@ -215,7 +215,7 @@ std::optional<Refusal> AddressPlanner::over_quota(const Service& service, const 
   if (const auto about = intended_.find({pool.name, space}); about != intended_.end()) used += about->second;
   if (used < quota->second) return std::nullopt;
   return Refusal{PendingReason::pool_quota,
-                 fmt::format("{}: quota of namespace {} used up ({}/{}; Eip spec.namespaceQuotas)", pool.name, space, used, quota->second)};
+                 fmt::format("{}: quota of namespace {} used up ({}; Eip spec.namespaceQuotas)", pool.name, space, quota->second)};
 }
 
 // Free for this Service: not recorded, not about to be, not shown by another, not kept for another.

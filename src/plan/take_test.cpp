@@ -154,6 +154,24 @@ TEST(Sharing, OpenElbsWayWhereThePoolAllowsIt) {
   EXPECT_EQ(pending_reason(plan({.services = {a, service("b", wish)}, .pools = {open}, .blocks = {record}})), "wanted_ip_in_use");
 }
 
+// The last holder may have the address back at once; others, that would share it, only with that one.
+TEST(Sharing, WhoWasToJoinDoesNotTakeTheAddressAlone) {
+  const Pool open = pool("lan", "192.0.2.0/24", is_default, [](Pool& p) { p.implicit_sharing = true; });
+  BlockEntry freed = held(service("a"), "lan");
+  freed.holders.clear();
+  freed.reserved_for = "shop/a";
+  const Service joins = service("b", annotated(keys::wanted_ip, "192.0.2.0"), ports({{"UDP", 80}}));
+  Process process;
+  process.planner.service_was_read({"shop", "a"}, 21, service("a").uid);
+  EXPECT_EQ(records(process.plan({.services = {service("a"), joins}, .pools = {open}, .blocks = {block({{"192.0.2.0", freed}})}})),
+            (Lines{"192.0.2.0 shop/a held", "192.0.2.0 shop/b held"}));
+  process.known.services.erase({"shop", "a"});
+  process.planner.plan(process.known, {at(1ms), today});
+  const AddressPlan alone = summary(process.planner, process.known, {at(1ms), today});
+  EXPECT_EQ(records(alone), Lines{});
+  EXPECT_EQ(pending_reason(alone), "wanted_ip_in_use");
+}
+
 TEST(Sharing, WhoWaitsForAnAddressHearsWhenItsHolderConsents) {
   Process process;
   const Service a = service("a", served("lan", "192.0.2.0"), shares);
@@ -166,6 +184,32 @@ TEST(Sharing, WhoWaitsForAnAddressHearsWhenItsHolderConsents) {
       service("a", served("lan", "192.0.2.0"), shares, ports({{"TCP", 443}}), [](Service& s) { s.version = {"2"}; }));
   process.planner.plan(process.known, {at(0s), today});
   EXPECT_EQ(records(summary(process.planner, process.known, {at(0s), today})), (Lines{"192.0.2.0 shop/a held", "192.0.2.0 shop/b held"}));
+}
+
+TEST(Sharing, WhoWaitsForAnAddressHearsWhenItsRecordSaysTheKey) {
+  Process process;
+  const Pool one = pool("lan", "192.0.2.0", is_default);
+  const Service a = service("a", served("lan", "192.0.2.0"), shares);
+  BlockEntry entry = held(a, "lan");
+  entry.sharing_key = "former";
+  const Service b = service("b", shares, ports({{"TCP", 443}}));
+  EXPECT_EQ(pending_reason(process.plan({.services = {a, b}, .pools = {one}, .blocks = {block({{"192.0.2.0", entry}})}})), "pool_full");
+  entry.sharing_key = "k";
+  process.known.blocks.upsert(block({{"192.0.2.0", entry}}, [](AddressBlock& changed) { changed.version = {"9"}; }));
+  process.planner.plan(process.known, {at(0s), today});
+  EXPECT_EQ(records(summary(process.planner, process.known, {at(0s), today})), (Lines{"192.0.2.0 shop/a held", "192.0.2.0 shop/b held"}));
+}
+
+// The first waits until its pool is marked as in use; the second, whose pool is, does not go alone meanwhile.
+TEST(Sharing, WhoWasToJoinWaitsForTheFirst) {
+  const auto open = [](Pool& p) { p.implicit_sharing = true; };
+  const Pool unmarked = pool("edge", "192.0.2.0/24", open, [](Pool& p) { p.finalizers.clear(); });
+  const Pool marked = pool("lan", "192.0.2.0/24", open, is_default);
+  const auto wish = annotated(keys::wanted_ip, "192.0.2.7");
+  const auto from = [](std::string name) { return annotated(keys::pool, name); };
+  EXPECT_EQ(records(plan({.services = {service("a", wish, from("edge")), service("b", wish, from("lan"), ports({{"UDP", 80}}))},
+                          .pools = {unmarked, marked}})),
+            Lines{});
 }
 
 TEST(Sharing, NobodyJoinsAnAddressThatIsToBeLeft) {

@@ -338,7 +338,7 @@ asio::awaitable<Result<>> Controller::refresh_service(ObjectName name) {
   const std::uint64_t begun = keeper_.begin();
   Result<Service> service = co_await cluster_.read_service(name);
   if (service) {
-    planner_.service_was_read(name, begun, service->uid);
+    planner_.service_was_read(name, begun, service->uid, service->version);
     keeper_.heard(std::move(*service), begun);
     co_return Result<>{};
   }

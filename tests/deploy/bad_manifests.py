@@ -271,7 +271,7 @@ def services():
     yield row(("six: family", "IPv4"), {POOL: "six"})
     yield row(("small: family", "IPv6"), {POOL: "small"}, ipFamilies=["IPv6"])
     yield row(("small: family", "IPv6"), {POOL: "small"}, ipFamilyPolicy="RequireDualStack")
-    yield row(("quota: quota of namespace bad used up (0/0", "spec.namespaceQuotas"), {POOL: "quota"})
+    yield row(("quota: quota of namespace bad used up (0;", "spec.namespaceQuotas"), {POOL: "quota"})
     yield row(("bound: namespace not bound", "spec.namespaces"), {POOL: "bound"})
     yield row(("bound: namespace not bound", "spec.namespaces"), {WANTED: "198.18.3.7"})
 

@@ -166,6 +166,10 @@ void Truth::look() {
 void Truth::look_anew() {
   services_ = store_.services();
   blocks_ = store_.blocks();
+  for (const auto& [name, pool] : pools_)
+    if (!store_.pools().contains(name)) came_or_went_.insert(name);
+  for (const auto& [name, pool] : store_.pools())
+    if (!pools_.contains(name)) came_or_went_.insert(name);
   pools_ = store_.pools();
   services_read_ = store_.log<Service>().size();
   blocks_read_ = store_.log<AddressBlock>().size();
@@ -175,8 +179,7 @@ void Truth::look_anew() {
   shown_.clear();
   unadopted_.clear();
   published_.clear();
-  causes_.clear();
-  freed_.clear();
+  freed_.clear();  // not causes: a process may still act on what it heard before
   for (const auto& [name, block] : blocks_)
     for (const auto& [ip, entry] : block.addresses) {
       records_[ip] = entry;
@@ -241,9 +244,10 @@ void Truth::hear(const Event<Service>& event) {
     if (before.contains(ip)) continue;
     shown_[ip].insert(now.uid);
     const auto record = records_.find(ip);
+    const bool again = published_.contains({now.uid, ip});  // judged when it was shown first
     if (!event.by_user && record != records_.end() && held_by(record->second, now.uid)) published_.insert({now.uid, ip});
     if (event.by_user && (record == records_.end() || !held_by(record->second, now.uid))) unadopted_.insert({now.uid, ip});
-    check_shown_twice(ip, now.uid);
+    if (!again) check_shown_twice(ip, now.uid);
   }
 }
 
