@@ -286,7 +286,8 @@ class CheckersTest(unittest.TestCase):
                      for number, name in enumerate("ab", 1)}
         pool = {"metadata": {"name": "lan"}, "status": {"used": {"198.18.0.1": "shop/a", "198.18.0.2": "shop/b"}}}
         break_it(services, addresses, pool)
-        blocks = [{"metadata": {"name": "v4-198.18.0.0-26"}, "spec": {"addresses": {ip: json.dumps(entry) for ip, entry in addresses.items()}}}]
+        written = {ip: json.dumps(entry) for ip, entry in addresses.items()}
+        blocks = [{"metadata": {"name": "v4-198.18.0.0-26"}, "spec": {"addresses": written}}]
         return left_over(list(services.values()), blocks, pool, self.LIVE, self.RETIRED)
 
     def test_leaks_and_losses(self):
