@@ -60,17 +60,18 @@ class RequestParser final : public http::basic_parser<true> {
   }
   void on_response_impl(int, Text, int, error_code&) override {}
   void on_field_impl(http::field, Text, Text, error_code&) override {}
-  void on_header_impl(error_code&) override {}
+  // The API server says a length. In chunks a body may meet an assertion of Beast's (boostorg/beast#2861).
+  void on_header_impl(error_code& error) override {
+    if (chunked()) error = http::error::bad_transfer_encoding;
+  }
   void on_body_init_impl(boost::optional<std::uint64_t> const&, error_code&) override {}
-  std::size_t on_body_impl(Text text, error_code&) override { return take(text); }
-  void on_chunk_header_impl(std::uint64_t, Text, error_code&) override {}
-  std::size_t on_chunk_body_impl(std::uint64_t, Text text, error_code&) override { return take(text); }
-  void on_finish_impl(error_code&) override {}
-
-  std::size_t take(Text text) {
+  std::size_t on_body_impl(Text text, error_code&) override {
     body.append(text.data(), text.size());
     return text.size();
   }
+  void on_chunk_header_impl(std::uint64_t, Text, error_code&) override {}
+  std::size_t on_chunk_body_impl(std::uint64_t, Text text, error_code&) override { return text.size(); }
+  void on_finish_impl(error_code&) override {}
 };
 
 struct Answer {
@@ -87,6 +88,7 @@ Answer refusal(int status, std::string_view reason, std::string text) {
 Answer refusal_of(const error_code& error) {
   if (error == http::error::body_limit || error == http::error::header_limit)
     return refusal(413, "Content Too Large", fmt::format("a review is at most {} bytes\n", max_body));
+  if (error == http::error::bad_transfer_encoding) return refusal(411, "Length Required", "a review comes with its Content-Length\n");
   return refusal(400, "Bad Request", "this is not HTTP\n");
 }
 

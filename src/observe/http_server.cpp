@@ -52,7 +52,10 @@ class RequestParser final : public http::basic_parser<true> {
   }
   void on_response_impl(int, Text, int, error_code&) override {}
   void on_field_impl(http::field, Text, Text, error_code&) override {}
-  void on_header_impl(error_code&) override {}
+  // No GET has a body. In chunks it would also meet an assertion of Beast's (boostorg/beast#2861).
+  void on_header_impl(error_code& error) override {
+    if (chunked()) error = http::error::bad_transfer_encoding;
+  }
   void on_body_init_impl(boost::optional<std::uint64_t> const&, error_code&) override {}
   std::size_t on_body_impl(Text text, error_code&) override { return text.size(); }
   void on_chunk_header_impl(std::uint64_t, Text, error_code&) override {}

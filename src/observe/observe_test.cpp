@@ -64,6 +64,7 @@ TEST(HttpServer, AnswersGetAndRefusesTheRest) {
   EXPECT_TRUE(fetch(path, "GET /metrics?x=1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").ends_with("\r\n\r\n/metrics local"));
   EXPECT_TRUE(fetch(path, "PUT / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").starts_with("HTTP/1.1 405"));
   EXPECT_EQ(fetch(path, "nonsense\r\n\r\n"), "");
+  EXPECT_EQ(fetch(path, "GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r"), "");
   EXPECT_EQ(fetch(path, "GET / HTTP/1.1\r\nX: " + std::string(100'000, 'a') + "\r\n\r\n"), "");
   context.stop();
   runner.join();

@@ -173,7 +173,10 @@ void AddressPlanner::undo(std::vector<ObjectName> names) {
     for (const IpAddress& ip : decision->second.intents)
       if (const auto found = intents_.find(ip); found != intents_.end())
         for (const Intent& intent : found->second)
-          if (intent.service != name && names_.insert(intent.service).second) names.push_back(intent.service);
+          if (intent.service != name) {
+            names_.insert(intent.service);
+            names.push_back(intent.service);
+          }
     undo(name);
   }
 }
