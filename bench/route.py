@@ -196,8 +196,11 @@ class RouteMonitor:
             return len(self._changes)
 
     def prefixes(self):
+        return set(self.routes())
+
+    def routes(self):
         with self._changed:
-            return set(self._routes)
+            return dict(self._routes)
 
     def wait(self, question, what, mark=0, seconds=60):
         """The first change since `mark` for which `question(prefix, next hops)` is true: its prefix and time."""

@@ -101,11 +101,12 @@ class Testbed:
     def pool_usage(self):
         return int(self.cluster.kubectl("get", "eip", "bench", "-o", "jsonpath={.status.usage}", check=False) or 0)
 
-    def configure_bgp(self):
+    def configure_bgp(self, bfd=None):
         """Berth's nodes, AS 65001, speak to the lab's router."""
         self.apply({"apiVersion": GROUP, "kind": "BgpConf", "metadata": {"name": "default"}, "spec": {"as": 65001, "listenPort": -1}},
                    {"apiVersion": GROUP, "kind": "BgpPeer", "metadata": {"name": "router"},
-                    "spec": {"conf": {"peerAs": 65000, "neighborAddress": self.cluster.address("router")}}})
+                    "spec": {"conf": {"peerAs": 65000, "neighborAddress": self.cluster.address("router")}, **({"bfd": bfd} if bfd else {}),
+                             "timers": {"config": {"connectRetry": "1"}}}})
 
     def make_services(self, count, with_endpoints=False, prefix="bench-"):
         if with_endpoints:

@@ -93,6 +93,23 @@ json::object desired_bgp(const BgpSpeaker& speaker) {
   return out;
 }
 
+json::object actual_bfd(const BgpSpeaker& speaker) {
+  json::array sessions;
+  for (const BfdStatus& session : speaker.bfd().sessions) {
+    const auto held = speaker.bfd_verdict().held.find(session.neighbor);
+    sessions.push_back({{"neighbor", session.neighbor.to_string()},
+                        {"state", session.state},
+                        {"remoteState", session.remote_state},
+                        {"detectionSeconds", seconds(session.detection_time)},
+                        {"lastDown", session.last_down},
+                        {"sendError", session.send_error},
+                        {"bgpHeldDown", held == speaker.bfd_verdict().held.end() ? "" : held->second}});
+  }
+  json::object drops;
+  for (const auto& [reason, count] : speaker.bfd().drops) drops[reason] = count;
+  return {{"sessions", std::move(sessions)}, {"drops", std::move(drops)}, {"trouble", speaker.bfd().trouble}};
+}
+
 json::object actual_bgp(const BgpSpeaker& speaker, const BgpEngine& engine) {
   json::object routes;
   for (const BgpRoute& route : engine.routes()) {
@@ -108,8 +125,11 @@ json::object actual_bgp(const BgpSpeaker& speaker, const BgpEngine& engine) {
                         {"addPathSend", session.add_path_send},
                         {"gracefulRestart", session.graceful_restart},
                         {"lastError", session.last_error}});
-  return {
-      {"running", engine.running()}, {"routes", std::move(routes)}, {"sessions", std::move(sessions)}, {"lastError", speaker.last_error()}};
+  return {{"running", engine.running()},
+          {"routes", std::move(routes)},
+          {"sessions", std::move(sessions)},
+          {"bfd", actual_bfd(speaker)},
+          {"lastError", speaker.last_error()}};
 }
 
 }  // namespace

@@ -104,7 +104,7 @@ FlagsOrExit parse_flags(int argc, const char* const* argv) {
   CLI::App* commands[] = {run, controller, speaker};
   for (std::size_t i = 0; i < 3; ++i) add_work_flags(*commands[i], flags, ignored[i]);
   std::string classless = "annotated";
-  std::int64_t lease = 15, renew = 10, retry = 2, drain = 5, webhook_port = flags.webhook_port;
+  std::int64_t lease = 15, renew = 10, retry = 2, drain = 5, webhook_port = flags.webhook_port, probe_port = flags.node_probe_port;
   for (CLI::App* command : {run, controller}) {
     // A flag, since OpenELB's manifest gives it without a value; --leader-elect=false works too.
     command->add_flag("--leader-elect", flags.leader_elect, "work only while holding the Lease openelb-controller [true]");
@@ -117,6 +117,9 @@ FlagsOrExit parse_flags(int argc, const char* const* argv) {
     command->add_option("--webhook-port", webhook_port, "port of the admission webhook for Eips; 0: none [443]")
         ->check(CLI::Range(0, 65535));
   }
+  run->add_option("--node-probe-port", probe_port,
+                  "TCP port, open or closed, by which nodes are asked whether they live; 0: they are not [10256, kube-proxy's]")
+      ->check(CLI::Range(0, 65535));
   add_migrate_flags(*migrate, flags, classless);
   for (CLI::App* command : {run, speaker}) {
     command->add_option("--gobgpd", flags.gobgpd, "the gobgpd program [beside this one]");
@@ -144,6 +147,7 @@ FlagsOrExit parse_flags(int argc, const char* const* argv) {
   if (flags.metrics_address.empty()) flags.metrics_address = flags.role == Role::speaker ? ":50053" : ":50052";
   if (classless == "all") flags.classless = ClasslessServices::all;
   flags.webhook_port = static_cast<std::uint16_t>(webhook_port);
+  flags.node_probe_port = static_cast<std::uint16_t>(probe_port);
   flags.lease_duration = std::chrono::seconds{lease};
   flags.renew_deadline = std::chrono::seconds{renew};
   flags.retry_period = std::chrono::seconds{retry};

@@ -30,7 +30,8 @@ struct Flags {
   std::string log_format = "key-value";
   std::string log_level = "info";
   std::string gobgpd;          // default: beside this program
-  std::uint16_t webhook_port = 443;  // 0: no webhook
+  std::uint16_t webhook_port = 443;      // 0: no webhook
+  std::uint16_t node_probe_port = 10256;  // 0: nodes are not probed
   std::string run_directory = "/run/berth/private";  // made with mode 0700
   bool leader_elect = true;
   ClasslessServices classless = ClasslessServices::annotated;

@@ -1,10 +1,24 @@
+#include <malloc.h>
+
 #include <cstdio>
 
 #include "app/flags.hpp"
 #include "app/migrate.hpp"
 #include "app/process.hpp"
 
+namespace {
+
+// What a long list took goes back to the system when it is done: by itself glibc would raise its thresholds with it, and keep it.
+void give_memory_back() {
+  constexpr int bytes = 128 << 10;
+  ::mallopt(M_MMAP_THRESHOLD, bytes);
+  ::mallopt(M_TRIM_THRESHOLD, bytes);
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
+  give_memory_back();
   const berth::FlagsOrExit parsed = berth::parse_flags(argc, argv);
   if (!parsed.flags) return parsed.exit_code;
   if (parsed.flags->role == berth::Role::version) {

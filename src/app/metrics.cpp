@@ -57,6 +57,17 @@ void add_speaker(MetricsPage& page, const MetricSources& from) {
     page.add(metric::updates_total, number(session.received.update), labels);
     page.add(metric::berth_bgp_session_established, session.session_state == SessionState::established ? 1 : 0, labels);
   }
+  for (const auto& [node, answers] : speaker.answering()) page.add(metric::berth_node_answers, answers ? 1 : 0, {node});
+  for (const BfdStatus& session : speaker.bfd().sessions) {
+    const std::string neighbor = session.neighbor.to_string();
+    page.add(metric::berth_bfd_up, session.up ? 1 : 0, {neighbor, from.node});
+    page.add(metric::berth_bfd_downs_total, number(session.downs), {neighbor, from.node});
+    page.add(metric::berth_bfd_stalls_total, number(session.stalls), {neighbor, from.node});
+    page.add(metric::berth_bfd_packets_total, number(session.sent), {neighbor, from.node, "sent"});
+    page.add(metric::berth_bfd_packets_total, number(session.received), {neighbor, from.node, "received"});
+    page.add(metric::berth_bfd_detection_seconds, seconds(session.detection_time), {neighbor, from.node});
+  }
+  for (const auto& [reason, count] : speaker.bfd().drops) page.add(metric::berth_bfd_dropped_total, number(count), {reason});
   page.add(metric::berth_speaker_plan_seconds, speaker.counters().last_plan_seconds);
   page.add(metric::berth_speaker_apply_seconds, speaker.counters().last_apply_seconds);
   const BgpEngineCounters counters = from.engine->counters();

@@ -17,6 +17,7 @@
 #include <fmt/format.h>
 
 #include "app/debug_state.hpp"
+#include "app/liveness.hpp"
 #include "app/metrics.hpp"
 #include "base/log.hpp"
 #include "base/task_group.hpp"
@@ -72,7 +73,14 @@ struct Speaking {
       : engine(make_gobgp_engine(executor, timers, rng, {.program = flags.gobgpd, .run_directory = flags.run_directory + "/gobgp"})),
         speaker(executor, timers, rng, keeper.world(), *engine, {.node = flags.node_name, .only_self = flags.role == Role::speaker}),
         report(executor, timers, rng, cluster, events, keeper.world(), flags.node_name),
-        route_events(events, keeper.world()) {}
+        route_events(events, keeper.world()),
+        liveness(executor,
+                 flags.node_probe_port,
+                 {.bfd = [this](BfdReport bfd) { speaker.bfd_changed(std::move(bfd)); },
+                  .probes = [this](AnsweringNodes nodes) { speaker.probes_changed(std::move(nodes)); }}) {
+    if (flags.node_probe_port != 0) speaker.on_probes_wanted([this](ProbeTargets targets) { liveness.configure(std::move(targets)); });
+    speaker.on_bfd_wanted([this](std::vector<BfdPeer> peers) { liveness.configure(std::move(peers)); });
+  }
 
   // What there is to tell of this node's BGP, from what was asked and what the engine says.
   [[nodiscard]] BgpSituation situation() const {
@@ -92,13 +100,20 @@ struct Speaking {
     none.peer_as = peer.peer_as;
     none.session_state = SessionState::idle;
     const auto found = std::ranges::find(speaker.sessions(), none.neighbor_address, &BgpPeerStatus::neighbor_address);
-    return found == speaker.sessions().end() ? none : *found;
+    BgpPeerStatus out = found == speaker.sessions().end() ? none : *found;
+    if (const auto held = speaker.bfd_verdict().held.find(peer.neighbor); held != speaker.bfd_verdict().held.end())
+      out.last_error = held->second;
+    if (const auto bfd = std::ranges::find(speaker.bfd().sessions, peer.neighbor, &BfdStatus::neighbor);
+        bfd != speaker.bfd().sessions.end())
+      out.bfd = *bfd;
+    return out;
   }
 
   std::unique_ptr<BgpEngine> engine;
   BgpSpeaker speaker;
   BgpReport report;
   RouteEvents route_events;
+  Liveness liveness;
 };
 
 // The controller's part, which exists while this process leads.
@@ -340,6 +355,7 @@ class Process {
       speaker_tasks_->cancel();
       co_await speaker_tasks_->join();
       co_await speaking_->speaker.stop(how, flags_.drain_wait);
+      co_await speaking_->liveness.end();
       engine_tasks_->cancel();
       co_await engine_tasks_->join();
     }

@@ -355,6 +355,16 @@ struct EbgpMultihop {
   std::uint32_t multihopTtl = 0;
 };
 BOOST_DESCRIBE_STRUCT(EbgpMultihop, (), (enabled, multihopTtl))
+struct Bfd {
+  std::int64_t minTxIntervalMs = 100;
+  std::int64_t minRxIntervalMs = 100;
+  std::int64_t detectMultiplier = 3;
+  std::int64_t minimumTtl = 254;
+  std::optional<bool> multihop;
+  bool passive = false;
+  bool strict = false;
+};
+BOOST_DESCRIBE_STRUCT(Bfd, (), (minTxIntervalMs, minRxIntervalMs, detectMultiplier, minimumTtl, multihop, passive, strict))
 struct TimersConfig {
   std::string connectRetry;
   std::string holdTime;
@@ -413,10 +423,11 @@ struct BgpPeerSpec {
   std::optional<PeerTimers> timers;
   std::optional<Transport> transport;
   std::optional<GracefulRestart> gracefulRestart;
+  std::optional<Bfd> bfd;
   std::vector<AfiSafi> afiSafis;
   std::optional<LabelSelector> nodeSelector;
 };
-BOOST_DESCRIBE_STRUCT(BgpPeerSpec, (), (conf, ebgpMultihop, timers, transport, gracefulRestart, afiSafis, nodeSelector))
+BOOST_DESCRIBE_STRUCT(BgpPeerSpec, (), (conf, ebgpMultihop, timers, transport, gracefulRestart, bfd, afiSafis, nodeSelector))
 struct NodePeerStatus {};
 BOOST_DESCRIBE_STRUCT(NodePeerStatus, (), ())
 struct BgpPeerStatus {

@@ -378,6 +378,14 @@ BgpPeer to_model(api::BgpPeer object) {
     peer.mtu_discovery = spec.transport->mtuDiscovery;
   }
   if (spec.gracefulRestart) peer.graceful_restart = to_model(*spec.gracefulRestart);
+  if (spec.bfd)
+    peer.bfd = {.min_tx_ms = spec.bfd->minTxIntervalMs,
+                .min_rx_ms = spec.bfd->minRxIntervalMs,
+                .multiplier = spec.bfd->detectMultiplier,
+                .min_ttl = spec.bfd->minimumTtl,
+                .multihop = spec.bfd->multihop,
+                .passive = spec.bfd->passive,
+                .strict = spec.bfd->strict};
   for (api::AfiSafi& from : spec.afiSafis)
     peer.families.push_back({.afi = std::move(from.config.family.afi),
                              .safi = std::move(from.config.family.safi),

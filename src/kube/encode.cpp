@@ -184,7 +184,14 @@ std::string peer_status_patch(const std::string& node, const std::optional<BgpPe
                         {"minimumAdvertisementInterval", decimal(s.minimum_advertisement_interval_s)},
                         {"uptime", time(s.uptime)},
                         {"downtime", time(s.downtime)}};
-    entry = json::object{{"peerState", std::move(peer)}, {"timersState", std::move(timers)}};
+    json::value bfd = nullptr;
+    if (s.bfd)
+      bfd = json::object{{"state", s.bfd->state},
+                         {"remoteState", s.bfd->remote_state},
+                         {"lastDown", s.bfd->last_down},
+                         {"detectionTimeMs", s.bfd->detection_time / std::chrono::milliseconds{1}},
+                         {"downs", s.bfd->downs}};
+    entry = json::object{{"peerState", std::move(peer)}, {"timersState", std::move(timers)}, {"bfdState", std::move(bfd)}};
   }
   json::object nodes;
   nodes[node] = std::move(entry);

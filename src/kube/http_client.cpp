@@ -134,6 +134,7 @@ struct HttpClient::Impl {
   Result<std::shared_ptr<ssl::context>> tls() {
     if (context && Clock::now() - context_made < config.reread_files_after) return context;
     auto made = std::make_shared<ssl::context>(ssl::context::tls_client);
+    SSL_CTX_set_mode(made->native_handle(), SSL_MODE_RELEASE_BUFFERS);  // of connections that idle
     error_code error;
     const auto pem = [](const std::string& text, const std::string& file) {
       return text.empty() && !file.empty() ? read_text(file) : text;

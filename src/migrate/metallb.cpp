@@ -224,12 +224,27 @@ class Converting {
     }
     peer.leave_out_if_set("sourceAddress", "sessions go out from the address that the node's routes choose");
     peer.leave_out_if_set("routerID", "each node's own address is its router id");
-    peer.leave_out_if_set("bfdProfile", "there is no BFD yet: a dead router is noticed after the hold time");
+    if (const std::string profile = string_of(peer.take("bfdProfile")); !profile.empty()) convert_bfd(peer, profile, spec);
     peer.leave_out_if_set("vrf", "there are no VRFs");
     peer.take("disableMP");  // families of one session are what the address or dualStackAddressFamily says
     json::object made = manifest("BgpPeer", peer.name);
     made["spec"] = std::move(spec);
     out_.manifests += to_yaml(made);
+  }
+
+  // A profile becomes part of each peer that names it. MetalLB's own defaults stand in it.
+  void convert_bfd(Source& peer, const std::string& name, json::object& spec) {
+    const auto found = std::ranges::find_if(others_, [&](const Source& one) { return one.kind == "BFDProfile" && one.name == name; });
+    if (found == others_.end()) {
+      peer.leave_out("bfdProfile", fmt::format("there is no BFDProfile {} in what was given: set spec.bfd", name));
+      return;
+    }
+    json::object bfd{{"minTxIntervalMs", number_of(found->take("transmitInterval"), 300)},
+                     {"minRxIntervalMs", number_of(found->take("receiveInterval"), 300)},
+                     {"detectMultiplier", number_of(found->take("detectMultiplier"), 3)}};
+    if (bool_of(found->take("passiveMode"), false)) bfd["passive"] = true;
+    if (const std::int64_t ttl = number_of(found->take("minimumTtl"), 254); ttl != 254) bfd["minimumTtl"] = ttl;
+    spec["bfd"] = std::move(bfd);
   }
 
   static json::object family(const char* afi) {
@@ -393,8 +408,13 @@ class Converting {
   }
 
   static void read_other(Source& other) {
+    if (other.kind == "BFDProfile") {
+      other.leave_out_if_set("echoMode", "there is no echo function: intervals of 50 ms do as well");
+      for (const char* field : {"echoInterval", "transmitInterval", "receiveInterval", "detectMultiplier", "passiveMode", "minimumTtl"})
+        other.take(field);
+      return;
+    }
     for (const auto& [key, value] : other.spec) other.take(key);
-    if (other.kind == "BFDProfile") other.left_out.push_back({other.title(), "", "there is no BFD yet"});
     if (other.kind == "Community") other.left_out.push_back({other.title(), "", "routes have no communities"});
     if (other.kind == "ConfigMap")
       other.left_out.push_back(

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "model/bfd.hpp"
 #include "model/ip_address.hpp"
 
 namespace berth {
@@ -45,6 +46,8 @@ struct BgpPeerConfig {
   std::string auth_password;     // TCP MD5; never logged
   std::string description;
   bool admin_down = false;
+  std::optional<BfdPeer> bfd;  // no part of the session: same_session()
+  bool bfd_strict = false;     // no session while BFD is not up
   std::uint32_t allow_own_as = 0;
   std::string remove_private_as;  // "", ALL or REPLACE
   bool replace_peer_as = false;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/time.hpp"
+#include "model/bfd.hpp"
 #include "model/ip_address.hpp"
 #include "model/names.hpp"
 
@@ -311,6 +312,7 @@ struct BgpPeerStatus {
   std::string last_error;      // why it is down, in the engine's words
   bool add_path_send = false;  // negotiated: the router learns several next hops from one session
   bool graceful_restart = false;  // negotiated
+  std::optional<BfdStatus> bfd;   // where it is asked for
   bool operator==(const BgpPeerStatus&) const = default;
 };
 
@@ -332,6 +334,17 @@ struct BgpPeer {
   std::string remove_private_as;
   bool replace_peer_as = false;
   std::uint32_t ebgp_multihop_ttl = 0;  // 0: off
+  struct Bfd {  // as written, checked in plan/
+    std::int64_t min_tx_ms = 100;
+    std::int64_t min_rx_ms = 100;
+    std::int64_t multiplier = 3;
+    std::int64_t min_ttl = 254;
+    std::optional<bool> multihop = {};  // absent: as the BGP session
+    bool passive = false;
+    bool strict = false;
+    bool operator==(const Bfd&) const = default;
+  };
+  std::optional<Bfd> bfd;  // absent: no BFD
   // spec.timers.config: strings of decimal seconds in OpenELB; as written, checked in plan/.
   std::string connect_retry, hold_time, keepalive_interval, minimum_advertisement_interval;
   bool passive = false;

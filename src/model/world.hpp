@@ -40,7 +40,7 @@ class ChangeLog {
   }
 
  private:
-  static constexpr std::size_t most = 16'384;
+  static constexpr std::size_t most = 4096;
   std::deque<Key> keys_;  // the last ones
   Position end_ = 1;
 };

@@ -81,54 +81,61 @@ std::uint64_t AddressIndex::taken_in(const IpRange& range, bool avoid_buggy) con
   return out;
 }
 
-void AddressIndex::enter(const IpAddress& ip, const BlockEntry& entry, std::vector<Entered>& into) {
-  Entered entered{ip, {}, entry.pool, {}, {}, {}};
+void AddressIndex::enter(const std::string& block, const IpAddress& ip, const BlockEntry& entry, std::vector<Entered>& into) {
+  Entered entered{ip, {}, entry.pool, {}, {}};
   set(ip, Use::recorded);
   PoolUse& use = pools_[entry.pool];
   changed_pools_.insert(entry.pool);
   if (entry.holders.empty()) {
-    entered.left_by = entry.reserved_for;
+    entered.key = entry.reserved_for;
     entered.freed_at = entry.freed_at;
     left_by_[entry.reserved_for].insert(ip);
     use.freed.emplace(entry.freed_at, ip);
     into.push_back(std::move(entered));
     return;
   }
-  std::string& used = use.used[ip.to_string()];
-  used.clear();
+  ++use.held;
+  ++use.blocks[block];
   std::set<std::string> spaces;
   for (const Holder& holder : entry.holders) {
-    used += (used.empty() ? "" : ";") + holder.service.to_string();
     if (spaces.insert(holder.service.space).second) ++use.by_namespace[holder.service.space];
-    if (std::ranges::find(entered.holders, holder.service) != entered.holders.end()) continue;
-    entered.holders.push_back(holder.service);
-    records_[holder.service].push_back(ip);
+    const auto service = services_.try_emplace(holder.service).first;
+    if (std::ranges::find(entered.holders, service) != entered.holders.end()) continue;
+    entered.holders.push_back(service);
+    if (service->second.records.empty()) ++holder_names_;
+    service->second.records.push_back(ip);
   }
   if (!entry.sharing_key.empty()) {
-    entered.sharing_key = entry.sharing_key;
+    entered.key = entry.sharing_key;
     by_sharing_key_[entry.sharing_key].insert(ip);
   }
   into.push_back(std::move(entered));
 }
 
-void AddressIndex::take_out(const Entered& entered) {
+void AddressIndex::take_out(const std::string& block, const Entered& entered) {
   PoolUse& use = pools_[entered.pool];
   changed_pools_.insert(entered.pool);
   if (entered.holders.empty()) {
-    erase_from(left_by_, entered.left_by, entered.ip);
+    erase_from(left_by_, entered.key, entered.ip);
     use.freed.erase({entered.freed_at, entered.ip});
   } else {
-    use.used.erase(entered.ip.to_string());
+    --use.held;
+    if (const auto count = use.blocks.find(block); --count->second == 0) use.blocks.erase(count);
     std::set<std::string> spaces;
-    for (const ObjectName& name : entered.holders) {
-      if (spaces.insert(name.space).second && --use.by_namespace[name.space] == 0) use.by_namespace.erase(name.space);
-      const auto records = records_.find(name);
-      std::erase(records->second, entered.ip);
-      if (records->second.empty()) records_.erase(records);
+    for (const auto& service : entered.holders) {
+      const std::string& space = service->first.space;
+      if (spaces.insert(space).second && --use.by_namespace[space] == 0) use.by_namespace.erase(space);
+      std::erase(service->second.records, entered.ip);
+      if (service->second.records.empty()) --holder_names_;
+      forget_if_nothing(service);
     }
-    if (!entered.sharing_key.empty()) erase_from(by_sharing_key_, entered.sharing_key, entered.ip);
+    if (!entered.key.empty()) erase_from(by_sharing_key_, entered.key, entered.ip);
   }
-  if (use.used.empty() && use.freed.empty()) pools_.erase(entered.pool);
+  if (use.held == 0 && use.freed.empty()) pools_.erase(entered.pool);
+}
+
+void AddressIndex::forget_if_nothing(Services::iterator service) {
+  if (service->second.records.empty() && service->second.shown.empty()) services_.erase(service);
 }
 
 void AddressIndex::update(const std::string& name, const AddressBlock* block) {
@@ -137,11 +144,11 @@ void AddressIndex::update(const std::string& name, const AddressBlock* block) {
     before = std::move(known->second);
     blocks_.erase(known);
   }
-  for (const Entered& entered : before) take_out(entered);
+  for (const Entered& entered : before) take_out(name, entered);
   if (block != nullptr && !block->addresses.empty()) {
     std::vector<Entered>& now = blocks_[name];
     now.reserve(block->addresses.size());
-    for (const auto& [ip, entry] : block->addresses) enter(ip, entry, now);
+    for (const auto& [ip, entry] : block->addresses) enter(name, ip, entry, now);
   }
   for (const Entered& entered : before)
     if (block == nullptr || !block->addresses.contains(entered.ip)) clear(entered.ip, Use::recorded);
@@ -152,21 +159,18 @@ void AddressIndex::update(const ObjectName& name, const Service* service) {
   if (service != nullptr)
     for (const Ingress& ingress : service->ingress)
       if (const auto ip = IpAddress::parse(ingress.ip)) now.push_back(*ip);
-  const auto known = shown_by_.find(name);
-  if (known == shown_by_.end() ? now.empty() : known->second == now) return;
-  std::vector<IpAddress> before;
-  if (known != shown_by_.end()) {
-    before = std::move(known->second);
-    shown_by_.erase(known);
-  }
-  for (const IpAddress& ip : before) shown_.erase({ip, name});
+  if (now.empty() && !services_.contains(name)) return;
+  const auto known = services_.try_emplace(name).first;
+  if (known->second.shown == now) return;
+  const std::vector<IpAddress> before = std::exchange(known->second.shown, now);
+  for (const IpAddress& ip : before) shown_.erase({ip, &known->first});
   for (const IpAddress& ip : now) {
-    shown_.emplace(ip, name);
+    shown_.emplace(ip, &known->first);
     set(ip, Use::shown);
   }
   for (const IpAddress& ip : before)
     if (showing(ip).empty()) clear(ip, Use::shown);
-  if (!now.empty()) shown_by_.emplace(name, std::move(now));
+  forget_if_nothing(known);
 }
 
 void AddressIndex::update_reservations(const Table<Pool>& pools) {
@@ -184,15 +188,16 @@ void AddressIndex::update_reservations(const Table<Pool>& pools) {
 
 const std::vector<IpAddress>& AddressIndex::records_of(const ObjectName& name) const {
   static const std::vector<IpAddress> none;
-  const auto found = records_.find(name);
-  return found == records_.end() ? none : found->second;
+  const auto found = services_.find(name);
+  return found == services_.end() ? none : found->second.records;
 }
 
 std::vector<ObjectName> AddressIndex::holders_in(const std::string& block) const {
   std::vector<ObjectName> out;
   const auto found = blocks_.find(block);
   if (found == blocks_.end()) return out;
-  for (const Entered& entered : found->second) out.insert(out.end(), entered.holders.begin(), entered.holders.end());
+  for (const Entered& entered : found->second)
+    for (const auto& service : entered.holders) out.push_back(service->first);
   return out;
 }
 
@@ -210,13 +215,13 @@ const std::set<IpAddress>& AddressIndex::with_sharing_key(const std::string& key
 
 const std::vector<IpAddress>& AddressIndex::shown_by(const ObjectName& name) const {
   static const std::vector<IpAddress> none;
-  const auto found = shown_by_.find(name);
-  return found == shown_by_.end() ? none : found->second;
+  const auto found = services_.find(name);
+  return found == services_.end() ? none : found->second.shown;
 }
 
 std::vector<ObjectName> AddressIndex::showing_in(const IpRange& range) const {
   std::vector<ObjectName> out;
-  for (auto at = shown_.lower_bound({range.first, {}}); at != shown_.end() && range.contains(at->first); ++at) out.push_back(at->second);
+  for (auto at = shown_.lower_bound(range.first); at != shown_.end() && range.contains(at->first); ++at) out.push_back(*at->second);
   return out;
 }
 
@@ -235,6 +240,17 @@ const AddressIndex::PoolUse& AddressIndex::use_of(const std::string& pool) const
   static const PoolUse none;
   const auto found = pools_.find(pool);
   return found == pools_.end() ? none : found->second;
+}
+
+std::map<std::string, std::string> AddressIndex::used_of(const std::string& pool) const {
+  std::map<std::string, std::string> out;
+  for (const auto& [block, count] : use_of(pool).blocks)
+    for (const Entered& entered : blocks_.find(block)->second) {
+      if (entered.pool != pool || entered.holders.empty()) continue;
+      std::string& used = out[entered.ip.to_string()];
+      for (const auto& service : entered.holders) used += (used.empty() ? "" : ";") + service->first.to_string();
+    }
+  return out;
 }
 
 }  // namespace berth

@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -16,6 +17,13 @@ namespace berth {
 
 class AddressIndex {
  public:
+  AddressIndex() = default;
+  ~AddressIndex() = default;
+  AddressIndex(const AddressIndex&) = delete;  // it points into itself, into nodes that move with it
+  AddressIndex& operator=(const AddressIndex&) = delete;
+  AddressIndex(AddressIndex&&) = default;
+  AddressIndex& operator=(AddressIndex&&) = default;
+
   // Why an address is not simply free. Several may hold at once.
   enum class Use : std::uint8_t {
     recorded,  // it is in a block, with a holder or without
@@ -24,7 +32,8 @@ class AddressIndex {
     reserved,  // a pool keeps it for one Service
   };
   struct PoolUse {
-    std::map<std::string, std::string> used;            // as Eip.status.used
+    std::size_t held = 0;                               // addresses with holders
+    std::map<std::string, std::size_t> blocks;          // that have some of these -> how many
     std::map<std::string, std::int64_t> by_namespace;   // addresses
     std::set<std::pair<std::string, IpAddress>> freed;  // without holders: when freed, which
   };
@@ -46,7 +55,7 @@ class AddressIndex {
 
   // Addresses that Services of this name hold or held, by the blocks.
   [[nodiscard]] const std::vector<IpAddress>& records_of(const ObjectName& name) const;
-  [[nodiscard]] std::size_t holder_names() const { return records_.size(); }
+  [[nodiscard]] std::size_t holder_names() const { return holder_names_; }
   // Names of the holders in a block.
   [[nodiscard]] std::vector<ObjectName> holders_in(const std::string& block) const;
   // Addresses whose last holder was this Service.
@@ -59,6 +68,8 @@ class AddressIndex {
   [[nodiscard]] const ObjectName* reserved_for(const IpAddress& ip) const;
   [[nodiscard]] const std::vector<IpAddress>& reserved_by(const ObjectName& name) const;
   [[nodiscard]] const PoolUse& use_of(const std::string& pool) const;
+  // As Eip.status.used: address -> holders. Made when asked for; kept, it would be a copy of all there is.
+  [[nodiscard]] std::map<std::string, std::string> used_of(const std::string& pool) const;
 
   // Addresses that nothing uses any more, and pools whose use changed, since the last call.
   std::vector<IpAddress> take_freed() { return std::exchange(freed_, {}); }
@@ -69,25 +80,37 @@ class AddressIndex {
     std::uint64_t bits[4] = {};
     [[nodiscard]] std::uint64_t any() const { return bits[0] | bits[1] | bits[2] | bits[3]; }
   };
-  // What was entered for one address of a block, to take it out again.
+  struct OfService {
+    std::vector<IpAddress> records;
+    std::vector<IpAddress> shown;
+  };
+  using Services = std::map<ObjectName, OfService>;
+  // What was entered for one address of a block, to take it out again. There is one for every allocation: small.
   struct Entered {
     IpAddress ip;
-    std::vector<ObjectName> holders;
+    std::vector<Services::iterator> holders;
     std::string pool;
-    std::string sharing_key;
-    std::string left_by;
-    std::string freed_at;
+    std::string key;       // with holders: the sharing key; without: the last holder
+    std::string freed_at;  // without holders
+  };
+  struct ShownFirst {
+    using is_transparent = void;
+    using Shown = std::pair<IpAddress, const ObjectName*>;
+    bool operator()(const Shown& a, const Shown& b) const { return std::tie(a.first, *a.second) < std::tie(b.first, *b.second); }
+    bool operator()(const Shown& a, const IpAddress& b) const { return a.first < b; }
+    bool operator()(const IpAddress& a, const Shown& b) const { return a < b.first; }
   };
   void set(const IpAddress& ip, Use use);
   void clear(const IpAddress& ip, Use use);
-  void enter(const IpAddress& ip, const BlockEntry& entry, std::vector<Entered>& into);
-  void take_out(const Entered& entered);
+  void enter(const std::string& block, const IpAddress& ip, const BlockEntry& entry, std::vector<Entered>& into);
+  void take_out(const std::string& block, const Entered& entered);
+  void forget_if_nothing(Services::iterator service);
 
   std::map<IpAddress, Cell> cells_;  // by the first address
   std::map<std::string, std::vector<Entered>> blocks_;
-  std::map<ObjectName, std::vector<IpAddress>> records_;
-  std::map<ObjectName, std::vector<IpAddress>> shown_by_;
-  std::set<std::pair<IpAddress, ObjectName>> shown_;
+  Services services_;
+  std::size_t holder_names_ = 0;  // those with records
+  std::set<ShownFirst::Shown, ShownFirst> shown_;  // names are keys of services_
   std::map<std::string, std::set<IpAddress>> left_by_;
   std::map<std::string, std::set<IpAddress>> by_sharing_key_;
   std::map<IpAddress, ObjectName> reservations_;

@@ -132,7 +132,7 @@ class AddressPlanner {
   [[nodiscard]] std::vector<Pending> all_pending(bool misaddressed) const;
   [[nodiscard]] bool is_misaddressed(const ObjectName& name) const;
   [[nodiscard]] std::map<PendingReason, std::size_t> count_pending() const;
-  [[nodiscard]] std::size_t addresses_in_use(const std::string& pool) const { return index_.use_of(pool).used.size(); }
+  [[nodiscard]] std::size_t addresses_in_use(const std::string& pool) const { return index_.use_of(pool).held; }
   [[nodiscard]] std::size_t allocated() const { return index_.holder_names(); }  // Services that hold an address
   [[nodiscard]] std::size_t open() const { return decisions_.size(); }  // Services with anything to do or to tell
   [[nodiscard]] std::optional<Instant> wake_at() const;  // when a quarantine ends

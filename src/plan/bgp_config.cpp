@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <set>
+#include <tuple>
 
 #include <fmt/format.h>
 
@@ -153,6 +154,8 @@ class Configurer {
     if (peer.remote_port > 65535) return refuse(fmt::format("spec.transport.remotePort {} is not from 1 to 65535", peer.remote_port));
     if (peer.ebgp_multihop_ttl > 255)
       return refuse(fmt::format("spec.ebgpMultihop.multihopTtl {} is not from 1 to 255", peer.ebgp_multihop_ttl));
+    auto bfd = configure_bfd(peer, *neighbor);
+    if (!bfd) return fail(bfd.error());
     if (!peer.remote_address.empty() && !IpAddress::parse(peer.remote_address))
       return refuse(fmt::format("spec.transport.remoteAddress \"{}\" is no IP address", clipped(peer.remote_address, 60)));
 
@@ -186,12 +189,33 @@ class Configurer {
     out.remote_port = peer.remote_port;
     out.tcp_mss = peer.tcp_mss;
     out.mtu_discovery = peer.mtu_discovery;
+    out.bfd = *bfd;
+    out.bfd_strict = peer.bfd && peer.bfd->strict;
     if (conf.graceful_restart) apply_graceful_restart(*conf.graceful_restart, out);
     if (peer.graceful_restart) apply_graceful_restart(*peer.graceful_restart, out);
     auto families = configure_families(peer, *neighbor, out.graceful_restart);
     if (!families) return fail(families.error());
     out.families = std::move(*families);
     return out;
+  }
+
+  // Ranges as MetalLB's, with the unit in the name: kube-vip once gave 300 ms to a field of microseconds.
+  static Result<std::optional<BfdPeer>> configure_bfd(const BgpPeer& peer, const IpAddress& neighbor) {
+    if (!peer.bfd) return std::optional<BfdPeer>{};
+    const BgpPeer::Bfd& bfd = *peer.bfd;
+    for (const auto& [field, value, least, most] : {std::tuple{"minTxIntervalMs", bfd.min_tx_ms, 10, 60'000},
+                                                    {"minRxIntervalMs", bfd.min_rx_ms, 10, 60'000},
+                                                    {"detectMultiplier", bfd.multiplier, 2, 255},
+                                                    {"minimumTtl", bfd.min_ttl, 1, 254}})
+      if (value < least || value > most)
+        return fail(ErrorCode::invalid, fmt::format("spec.bfd.{} {} is not from {} to {}", field, value, least, most));
+    return BfdPeer{.neighbor = neighbor,
+                   .settings = {.min_tx = std::chrono::milliseconds{bfd.min_tx_ms},
+                                .min_rx = std::chrono::milliseconds{bfd.min_rx_ms},
+                                .multiplier = static_cast<std::uint8_t>(bfd.multiplier),
+                                .passive = bfd.passive},
+                   .multihop = bfd.multihop.value_or(peer.ebgp_multihop_ttl != 0),
+                   .min_ttl = static_cast<std::uint8_t>(bfd.min_ttl)};
   }
 
   Result<std::vector<BgpPeerConfig::Family>> configure_families(const BgpPeer& peer, const IpAddress& neighbor, bool graceful_restart) {

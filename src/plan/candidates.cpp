@@ -6,14 +6,19 @@
 namespace berth {
 namespace {
 
-std::optional<NodeExclusion> judge(const Node& node, const std::set<std::string>& draining) {
+bool probes_work(const AnsweringNodes& answering) {
+  return answering.size() < 2 || std::ranges::any_of(answering, [](const auto& item) { return item.second; });
+}
+
+std::optional<NodeExclusion> judge(const Node& node, const std::set<std::string>& draining, std::optional<bool> answers) {
   if (node.deleting) return NodeExclusion::being_removed;
   if (node.labels.contains(keys::exclude_node)) return NodeExclusion::exclude_label;
   for (const std::string& taint : node.taints)
     if (taint == keys::autoscaler_taint || taint == keys::out_of_service_taint) return NodeExclusion::being_removed;
   if (draining.contains(node.name)) return NodeExclusion::draining;
   if (node.network_unavailable) return NodeExclusion::network_unavailable;
-  if (!node.ready) return NodeExclusion::not_ready;
+  if (answers == false) return NodeExclusion::unreachable;
+  if (!node.ready && !answers) return NodeExclusion::not_ready;
   return std::nullopt;
 }
 
@@ -31,6 +36,7 @@ std::string_view to_string(NodeExclusion exclusion) {
     case NodeExclusion::being_removed: return "being_removed";
     case NodeExclusion::network_unavailable: return "network_unavailable";
     case NodeExclusion::not_ready: return "not_ready";
+    case NodeExclusion::unreachable: return "unreachable";
     case NodeExclusion::draining: return "draining";
   }
   return "unknown";
@@ -46,10 +52,16 @@ std::string_view to_string(CandidateReason reason) {
   return "unknown";
 }
 
-EligibleNodes eligible_nodes(const Table<Node>& nodes, const std::set<std::string>& last_good, const std::set<std::string>& draining) {
+EligibleNodes eligible_nodes(const Table<Node>& nodes,
+                             const std::set<std::string>& last_good,
+                             const std::set<std::string>& draining,
+                             const AnsweringNodes& answering) {
   EligibleNodes out;
+  const bool trusted = probes_work(answering);
   for (const auto& [name, node] : nodes.rows()) {
-    if (const auto exclusion = judge(node, draining))
+    const auto answer = answering.find(name);
+    const std::optional<bool> answers = trusted && answer != answering.end() ? std::optional{answer->second} : std::nullopt;
+    if (const auto exclusion = judge(node, draining, answers))
       out.excluded.emplace(name, *exclusion);
     else
       out.nodes.insert(name);
@@ -58,7 +70,8 @@ EligibleNodes eligible_nodes(const Table<Node>& nodes, const std::set<std::strin
   // Everybody is excluded. What an operator asked for is obeyed all the same; suspicion is not.
   std::set<std::string> suspected;
   for (const auto& [name, exclusion] : out.excluded)
-    if (exclusion == NodeExclusion::not_ready || exclusion == NodeExclusion::network_unavailable) suspected.insert(name);
+    if (exclusion == NodeExclusion::not_ready || exclusion == NodeExclusion::network_unavailable || exclusion == NodeExclusion::unreachable)
+      suspected.insert(name);
   out.nodes = intersect(last_good, suspected);
   if (out.nodes.empty()) out.nodes = std::move(suspected);
   out.stale = !out.nodes.empty();

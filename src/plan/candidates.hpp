@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "model/probe.hpp"
 #include "model/world.hpp"
 
 namespace berth {
@@ -17,6 +18,7 @@ enum class NodeExclusion : std::uint8_t {
   being_removed,        // the taint ToBeDeletedByClusterAutoscaler or out-of-service, or the Node is deleted
   network_unavailable,  // condition NetworkUnavailable is True
   not_ready,            // condition Ready is not True, and nothing shows that its data path lives
+  unreachable,          // it answered probes and does not any more
   draining,             // asked for by an operator
 };
 std::string_view to_string(NodeExclusion exclusion);
@@ -27,8 +29,12 @@ struct EligibleNodes {
   bool stale = false;  // the rules excluded everybody, `nodes` is the last good set
 };
 
-// `last_good` is what this function answered before, as far as it was not stale.
-EligibleNodes eligible_nodes(const Table<Node>& nodes, const std::set<std::string>& last_good, const std::set<std::string>& draining);
+// `last_good` is what this function answered before, as far as it was not stale. `answering` is what probes say: a node that answers
+// is kept though it is NotReady. If none of several answers, it is we who can't ask, and nothing follows.
+EligibleNodes eligible_nodes(const Table<Node>& nodes,
+                             const std::set<std::string>& last_good,
+                             const std::set<std::string>& draining,
+                             const AnsweringNodes& answering);
 
 // The endpoints of one Service, merged over its slices.
 struct ServiceEndpoints {

@@ -10,8 +10,11 @@ namespace {
 using namespace berth::testing;
 using Names = std::set<std::string>;
 
-EligibleNodes eligible(std::vector<Node> nodes, const Names& last_good = {}, const Names& draining = {}) {
-  return eligible_nodes(world({.nodes = std::move(nodes)}).nodes, last_good, draining);
+EligibleNodes eligible(std::vector<Node> nodes,
+                       const Names& last_good = {},
+                       const Names& draining = {},
+                       const AnsweringNodes& answering = {}) {
+  return eligible_nodes(world({.nodes = std::move(nodes)}).nodes, last_good, draining, answering);
 }
 auto tainted(std::string_view key) {
   return [=](Node& node) { node.taints.emplace_back(key); };
@@ -54,6 +57,30 @@ TEST(EligibleNodes, WhatAnOperatorExcludedStaysOutEvenIfNobodyIsLeft) {
   const EligibleNodes out = eligible({node("a", "10.0.0.1", labelled(keys::exclude_node, "")), node("b", "10.0.0.2")}, {"a", "b"}, {"b"});
   EXPECT_EQ(out.nodes, Names{});
   EXPECT_FALSE(out.stale);
+}
+
+TEST(EligibleNodes, WhoDoesNotAnswerAnyMoreIsOutThoughReady) {
+  const EligibleNodes out = eligible({node("a", "10.0.0.1"), node("b", "10.0.0.2"), node("c", "10.0.0.3")}, {}, {},
+                                     {{"b", false}, {"c", true}});
+  EXPECT_EQ(out.nodes, (Names{"a", "c"}));
+  EXPECT_EQ(out.excluded.at("b"), NodeExclusion::unreachable);
+}
+
+TEST(EligibleNodes, WhoAnswersIsInThoughNotReady) {
+  const auto nodes = [] { return std::vector{node("a", "10.0.0.1"), node("b", "10.0.0.2", not_ready), node("c", "10.0.0.3", not_ready)}; };
+  EXPECT_EQ(eligible(nodes(), {}, {}, {{"b", true}}).nodes, (Names{"a", "b"})) << "of c nothing is known";
+}
+
+TEST(EligibleNodes, IfNoneOfSeveralAnswersWeCannotAsk) {
+  const auto nodes = [] { return std::vector{node("a", "10.0.0.1"), node("b", "10.0.0.2"), node("c", "10.0.0.3")}; };
+  EXPECT_EQ(eligible(nodes(), {}, {}, {{"b", false}, {"c", false}}).nodes, (Names{"a", "b", "c"}));
+  EXPECT_EQ(eligible(nodes(), {}, {}, {{"b", false}}).nodes, (Names{"a", "c"})) << "a single one is believed";
+}
+
+TEST(EligibleNodes, ALabelOutweighsAnAnswer) {
+  const EligibleNodes out = eligible({node("a", "10.0.0.1"), node("b", "10.0.0.2", labelled(keys::exclude_node, ""))}, {}, {},
+                                     {{"b", true}});
+  EXPECT_EQ(out.nodes, Names{"a"});
 }
 
 TEST(Endpoints, SlicesOfOneServiceAreMerged) {

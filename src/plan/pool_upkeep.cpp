@@ -48,7 +48,7 @@ void AddressPlanner::upkeep_pools() {
 }
 
 bool AddressPlanner::is_in_use(const std::string& pool) const {
-  if (!index_.use_of(pool).used.empty()) return true;
+  if (index_.use_of(pool).held > 0) return true;
   const auto about = intended_.lower_bound({pool, ""});
   return about != intended_.end() && about->first.first == pool;
 }
@@ -62,7 +62,7 @@ Pool::Status AddressPlanner::pool_status(const Pool& pool, const World& world, W
     out.last_ip = pool.ranges.back().last.to_string();
     out.v4 = pool.ranges.front().first.family == IpFamily::v4;
   }
-  out.used = index_.use_of(pool.name).used;
+  out.used = index_.used_of(pool.name);
   out.usage = static_cast<std::int64_t>(out.used.size());
   out.occupied = out.ready && out.usage >= out.pool_size;
   std::uint64_t taken = 0;

@@ -25,7 +25,7 @@ class RoutePlanner {
       : world_(world), memory_(memory), options_(options), now_(now), endpoints_(merge_endpoints(world.endpoint_slices)) {}
 
   RoutePlan run() {
-    plan_.nodes = eligible_nodes(world_.nodes, memory_.last_good_nodes, memory_.draining);
+    plan_.nodes = eligible_nodes(world_.nodes, memory_.last_good_nodes, memory_.draining, memory_.answering);
     if (!plan_.nodes.stale) memory_.last_good_nodes = plan_.nodes.nodes;
     limit_to_rack();
     std::map<std::pair<IpAddress, Uid>, Instant> still_unpublished;

@@ -49,6 +49,7 @@ struct RouteMemory {
   std::map<std::pair<IpAddress, Uid>, Instant> unpublished_since;
   std::set<std::string> last_good_nodes;
   std::set<std::string> draining;
+  AnsweringNodes answering;  // by probes
 };
 
 struct RoutePlan {

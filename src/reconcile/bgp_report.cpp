@@ -30,7 +30,9 @@ bool same_state(const BgpPeerStatus& a, const BgpPeerStatus& b) {
   return a.session_state == b.session_state && a.admin_down == b.admin_down && a.neighbor_address == b.neighbor_address &&
          a.peer_as == b.peer_as && a.local_as == b.local_as && a.router_id == b.router_id && a.description == b.description &&
          a.peer_group == b.peer_group && a.uptime == b.uptime && a.hold_time_s == b.hold_time_s &&
-         a.negotiated_hold_time_s == b.negotiated_hold_time_s && a.keepalive_interval_s == b.keepalive_interval_s;
+         a.negotiated_hold_time_s == b.negotiated_hold_time_s && a.keepalive_interval_s == b.keepalive_interval_s &&
+         a.bfd.has_value() == b.bfd.has_value() &&
+         (!a.bfd || (a.bfd->state == b.bfd->state && a.bfd->downs == b.bfd->downs && a.bfd->detection_time == b.bfd->detection_time));
 }
 
 }  // namespace
@@ -55,6 +57,7 @@ asio::awaitable<void> BgpReport::run() {
     wake_at_.reset();
     if (!world_.bgp_confs.synced() || !world_.bgp_peers.synced()) continue;
     tell_problems();
+    tell_sessions();
     if (retry_at_ && timers_.now() < *retry_at_) {
       wake_at_ = retry_at_;
       continue;
@@ -77,6 +80,36 @@ void BgpReport::tell_problems() {
   }
   std::erase_if(told_,
                 [&](const BgpProblem& problem) { return std::ranges::find(situation_.problems, problem) == situation_.problems.end(); });
+}
+
+void BgpReport::tell_peer(const std::string& name, bool warning, std::string reason, const std::string& text) {
+  const BgpPeer* peer = world_.bgp_peers.find(name);
+  if (peer == nullptr) return;
+  events_.post({{"network.kubesphere.io/v1alpha2", "BgpPeer", "", name, peer->uid},
+                warning,
+                std::string{speaker_component},
+                std::move(reason),
+                node_ + ": " + text});
+}
+
+void BgpReport::tell_sessions() {
+  std::map<std::string, Seen> now;
+  for (const auto& [name, status] : situation_.sessions) {
+    const auto before = seen_.find(name);
+    const Seen was = before == seen_.end() ? Seen{} : before->second;
+    const Seen is = now[name] = {status.session_state == SessionState::established, status.bfd ? status.bfd->ups : 0,
+                                 status.bfd ? status.bfd->downs : 0};
+    if (is.established && !was.established) tell_peer(name, false, "SessionUp", "session with " + status.neighbor_address + " established");
+    if (!is.established && was.established)
+      tell_peer(name, true, "SessionDown",
+                fmt::format("session with {} is down: {}", status.neighbor_address,
+                            status.last_error.empty() ? "no reason was given" : status.last_error));
+    // By counters: a session may be up again before anybody looks.
+    if (is.bfd_downs > was.bfd_downs)
+      tell_peer(name, true, "BfdDown", fmt::format("BFD with {} went down: {}", status.neighbor_address, status.bfd->last_down));
+    if (is.bfd_ups > was.bfd_ups) tell_peer(name, false, "BfdUp", fmt::format("BFD with {} came up", status.neighbor_address));
+  }
+  seen_ = std::move(now);
 }
 
 asio::awaitable<void> BgpReport::write_server() {

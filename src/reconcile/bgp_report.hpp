@@ -1,5 +1,5 @@
 // BgpReport: tells people what this node's BGP does. Its own entry of BgpConf's and BgpPeers' status in
-// OpenELB's schema, and Events for what is wrong in these objects. Written on a change of state, at
+// OpenELB's schema, and Events for what is wrong in these objects and for sessions that come and go. Written on a change of state, at
 // most once in two seconds per object; counters at most every five minutes.
 #pragma once
 
@@ -41,7 +41,15 @@ class BgpReport {
     BgpPeerStatus status;
     Instant at;
   };
+  struct Seen {
+    bool established = false;
+    std::uint64_t bfd_ups = 0;
+    std::uint64_t bfd_downs = 0;
+    bool operator==(const Seen&) const = default;
+  };
   void tell_problems();
+  void tell_sessions();
+  void tell_peer(const std::string& name, bool warning, std::string reason, const std::string& text);
   asio::awaitable<void> write_server();
   asio::awaitable<void> write_sessions();
   void failed(const std::string& what, const Error& error);
@@ -56,6 +64,7 @@ class BgpReport {
   BgpSituation situation_;
   std::set<BgpProblem> told_;
   std::map<std::string, Written> written_;
+  std::map<std::string, Seen> seen_;  // by name of the BgpPeer
   Backoff backoff_{{.initial = std::chrono::seconds{1}, .limit = std::chrono::seconds{60}}};
   std::optional<Instant> wake_at_;
   std::optional<Instant> retry_at_;  // after a failure, nothing is written before

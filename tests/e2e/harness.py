@@ -86,9 +86,9 @@ def bgp_conf(**spec):
     return {"apiVersion": GROUP, "kind": "BgpConf", "metadata": {"name": "default"}, "spec": dict({"as": 65001, "listenPort": -1}, **spec)}
 
 
-def bgp_peer(name="router", neighbor=ROUTER, peer_as=65000, **conf):
+def bgp_peer(name="router", neighbor=ROUTER, peer_as=65000, more=None, **conf):
     return {"apiVersion": GROUP, "kind": "BgpPeer", "metadata": {"name": name},
-            "spec": {"conf": dict({"neighborAddress": neighbor, "peerAs": peer_as}, **conf),
+            "spec": {**(more or {}), "conf": dict({"neighborAddress": neighbor, "peerAs": peer_as}, **conf),
                      "timers": {"config": {"connectRetry": "1", "holdTime": "9", "keepaliveInterval": "3"}},
                      "gracefulRestart": {"enabled": True, "restartTime": 60}}}
 
@@ -117,15 +117,16 @@ def addresses_of(found):
 
 
 class Process:
-    """`berth run` in a node's network namespace."""
+    """`berth run`, or another role, in a node's network namespace."""
 
-    def __init__(self, lab, node, kubeconfig=None, port=PORT, name=None, flags=()):
+    def __init__(self, lab, node, kubeconfig=None, port=PORT, name=None, flags=(), role="run"):
         self.lab, self.node, self.port = lab, node, port
         self.name = name or f"berth-{node}"
         self.folder = lab.scratch / self.name
         self.log = lab.scratch / f"{self.name}.log"
-        self.argv = [lab.program, "run", "--kubeconfig", kubeconfig or lab.kubeconfig(), "--node-name", node, "--run-dir", self.folder,
-                     "--metrics-addr", f":{port}", "--gobgpd", GOBGPD, *flags]
+        engine = () if role == "controller" else ("--gobgpd", GOBGPD)
+        self.argv = [lab.program, role, "--kubeconfig", kubeconfig or lab.kubeconfig(), "--node-name", node, "--run-dir", self.folder,
+                     "--metrics-addr", f":{port}", *engine, *flags]
         self.process = None
 
     def start(self):

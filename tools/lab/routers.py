@@ -1,7 +1,7 @@
 """The router's BGP daemon: BIRD or FRR, AS 65000. It waits for neighbours in the nodes' net, of any other AS.
 
-Learned host routes go into the namespace's kernel table with all next hops. It takes ADD-PATH, helps with graceful restart and announces
-nothing.
+Learned host routes go into the namespace's kernel table with all next hops. It takes ADD-PATH, helps with graceful restart, speaks BFD
+(50 ms, three times) with neighbours that do, and announces nothing.
 """
 
 import shutil
@@ -24,8 +24,13 @@ protocol kernel kernel6 {{
   ipv6 {{ import none; export where source = RTS_BGP; }};
 }}
 
+protocol bfd {{
+  interface "*" {{ min rx interval 50 ms; min tx interval 50 ms; idle tx interval 1 s; multiplier 3; }};
+}}
+
 template bgp node {{
   local as 65000;
+  bfd on;
   graceful restart aware;
   error wait time 1, 5;
   error forget time 10;
@@ -62,6 +67,7 @@ router bgp 65000
  neighbor nodes peer-group
  neighbor nodes remote-as external
  neighbor nodes passive
+ neighbor nodes bfd 3 50 50
  neighbor nodes capability extended-nexthop
  bgp listen limit 200
  bgp listen range 172.30.0.0/24 peer-group nodes
@@ -83,15 +89,19 @@ ZEBRA = """hostname router
 log file {run}/zebra.log informational
 """
 
+BFDD = """hostname router
+log file {run}/bfdd.log informational
+"""
+
 
 def processes(kind):
     """The daemons of a router, in the order to start them."""
-    return {"bird": ["bird"], "frr": ["zebra", "bgpd"]}[kind]
+    return {"bird": ["bird"], "frr": ["zebra", "bfdd", "bgpd"]}[kind]
 
 
 def socket_of(daemon, folder):
     """The socket that is there once the daemon works."""
-    return folder / {"bird": "bird.ctl", "zebra": "zserv.api", "bgpd": "bgpd.vty"}[daemon]
+    return folder / {"bird": "bird.ctl", "zebra": "zserv.api", "bfdd": "bfdd.vty", "bgpd": "bgpd.vty"}[daemon]
 
 
 def configure(kind, folder, ipv6):
@@ -100,6 +110,7 @@ def configure(kind, folder, ipv6):
         (folder / "bird.conf").write_text(BIRD.format(run=folder, ipv6=BIRD6 if ipv6 else ""))
         return
     (folder / "zebra.conf").write_text(ZEBRA.format(run=folder))
+    (folder / "bfdd.conf").write_text(BFDD.format(run=folder))
     (folder / "bgpd.conf").write_text(FRR.format(run=folder, ipv6=" bgp listen range fd00:30::/64 peer-group nodes\n" if ipv6 else ""))
     for path in (folder, *folder.iterdir()):
         shutil.chown(path, "frr", "frr")   # the daemons give up root
@@ -111,7 +122,8 @@ def command(daemon, namespace, folder):
         return inside(namespace, ["bird", "-f", "-c", folder / "bird.conf", "-s", folder / "bird.ctl"])
     common = ["-f", folder / f"{daemon}.conf", "-i", folder / f"{daemon}.frr-pid", "-z", folder / "zserv.api",
               "--vty_socket", folder, "-P", "0", "-u", "frr", "-g", "frr"]
-    return inside(namespace, [f"/usr/lib/frr/{daemon}", *common])
+    own = ["--bfdctl", folder / "bfdd.sock"] if daemon == "bfdd" else []
+    return inside(namespace, [f"/usr/lib/frr/{daemon}", *common, *own])
 
 
 def look(kind, folder):

@@ -1,6 +1,7 @@
 #include "speak/bgp/speaker.hpp"
 
 #include <algorithm>
+#include <tuple>
 
 #include "base/log.hpp"
 
@@ -39,6 +40,19 @@ void log_changes(const std::vector<BgpPeerStatus>& before, const std::vector<Bgp
   }
 }
 
+void log_bfd_changes(const BfdReport& before, const BfdReport& now) {
+  if (now.trouble != before.trouble && !now.trouble.empty()) log::error("bfd_not_listening", {{"error", now.trouble}});
+  for (const BfdStatus& session : now.sessions) {
+    const auto old = std::ranges::find(before.sessions, session.neighbor, &BfdStatus::neighbor);
+    const BfdStatus was = old == before.sessions.end() ? BfdStatus{} : *old;
+    const std::string neighbor = session.neighbor.to_string();
+    if (session.downs > was.downs) log::warning("bfd_session_down", {{"neighbor", neighbor}, {"reason", session.last_down}});
+    if (session.ups > was.ups && session.up)
+      log::info("bfd_session_up", {{"neighbor", neighbor}, {"detection_ms", seconds(session.detection_time) * 1000}});
+    if (session.stalls > was.stalls) log::warning("bfd_stalled", {{"neighbor", neighbor}, {"why", "this process did not run in time"}});
+  }
+}
+
 }  // namespace
 
 BgpSpeaker::BgpSpeaker(const asio::any_io_executor& executor,
@@ -56,6 +70,31 @@ void BgpSpeaker::engine_changed() {
   bell_.ring();
 }
 
+void BgpSpeaker::bfd_changed(BfdReport report) {
+  const auto events = [](const BfdReport& of) {
+    std::vector<std::tuple<IpAddress, bool, std::uint64_t, std::string>> out;
+    for (const BfdStatus& session : of.sessions) out.emplace_back(session.neighbor, session.up, session.downs, session.remote_state);
+    return out;
+  };
+  const bool look = events(report) != events(bfd_);  // counters alone are nothing to plan for
+  log_bfd_changes(bfd_, report);
+  bfd_ = std::move(report);
+  if (look) bell_.ring();
+}
+
+void BgpSpeaker::probes_changed(AnsweringNodes answering) {
+  for (const auto& [node, answers] : answering) {
+    const auto before = memory_.answering.find(node);
+    if (before == memory_.answering.end() || before->second == answers) continue;
+    if (answers)
+      log::info("node_answers", {{"node", node}});
+    else
+      log::warning("node_does_not_answer", {{"node", node}});
+  }
+  memory_.answering = std::move(answering);
+  bell_.ring();
+}
+
 asio::awaitable<void> BgpSpeaker::run() {
   for (;;) {
     const Instant begun = timers_.now();
@@ -65,7 +104,7 @@ asio::awaitable<void> BgpSpeaker::run() {
     }
     if (sessions_changed_ || timers_.now() - sessions_read_ >= sessions_interval) co_await read_sessions();
     if (report_ && counters_.plans > 0) report_();
-    const auto next = earliest(earliest(routes_.wake_at, retry_at_), sessions_read_ + sessions_interval);
+    const auto next = earliest(earliest(routes_.wake_at, bfd_verdict_.wake_at), earliest(retry_at_, sessions_read_ + sessions_interval));
     co_await bell_.wait_until(timers_, next);
     const Duration planning{static_cast<Duration::rep>(counters_.last_plan_seconds * 1e9)};
     co_await timers_.sleep_until(pace_.next(begun, planning));
@@ -76,17 +115,44 @@ asio::awaitable<void> BgpSpeaker::run() {
 bool BgpSpeaker::plan() {
   if (!world_.bgp_confs.synced() || !world_.bgp_peers.synced() || !world_.nodes.synced()) return false;
   const Instant begun = timers_.now();
+  want_probes();
   auto routes = plan_routes(world_, memory_, options_, begun);
   if (!routes) return false;
-  BgpConfiguration configuration = plan_bgp_configuration(world_, options_.node, *desired_);
+  BgpConfiguration configuration = plan_bgp_configuration(world_, options_.node, configured_);
   routes_ = std::move(*routes);
   problems_ = std::move(configuration.problems);
+  configured_ = {configuration.global, configuration.peers, {}, false};
+  consult_bfd(configuration.peers);
   BgpDesired next{std::move(configuration.global), std::move(configuration.peers), {}, false};
   if (next.global) next.routes = routes_.routes;
   if (!(next == *desired_)) desired_ = std::make_shared<const BgpDesired>(std::move(next));
   ++counters_.plans;
   counters_.last_plan_seconds = seconds(timers_.now() - begun);
   return true;
+}
+
+// A speaker that announces itself alone needs to know nothing of others.
+void BgpSpeaker::want_probes() {
+  ProbeTargets wanted;
+  if (!options_.only_self && world_.bgp_confs.find("default") != nullptr)
+    for (const auto& [name, node] : world_.nodes.rows())
+      if (name != options_.node && !node.internal_ips.empty()) wanted.emplace(name, node.internal_ips.front());
+  if (wanted == probe_targets_) return;
+  probe_targets_ = std::move(wanted);
+  if (probes_wanted_) probes_wanted_(probe_targets_);
+}
+
+void BgpSpeaker::consult_bfd(std::vector<BgpPeerConfig>& peers) {
+  std::vector<BfdPeer> wanted;
+  for (const BgpPeerConfig& peer : peers)
+    if (peer.bfd && !peer.admin_down) wanted.push_back(*peer.bfd);
+  if (wanted != bfd_peers_) {
+    bfd_peers_ = std::move(wanted);
+    if (bfd_wanted_) bfd_wanted_(bfd_peers_);
+  }
+  bfd_verdict_ = judge_bfd(peers, bfd_, bfd_memory_, timers_.now());
+  for (BgpPeerConfig& peer : peers)
+    if (bfd_verdict_.held.contains(peer.neighbor)) peer.admin_down = true;
 }
 
 asio::awaitable<void> BgpSpeaker::apply() {

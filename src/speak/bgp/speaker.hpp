@@ -14,6 +14,7 @@
 #include "base/bell.hpp"
 #include "base/pace.hpp"
 #include "model/world.hpp"
+#include "plan/bfd_policy.hpp"
 #include "plan/bgp_config.hpp"
 #include "plan/routes.hpp"
 #include "speak/bgp/engine.hpp"
@@ -35,6 +36,12 @@ class BgpSpeaker {
   asio::awaitable<void> run();  // until cancelled
   void look_again() { bell_.ring(); }
   void engine_changed();
+  void bfd_changed(BfdReport report);
+  // Called when the neighbours that BFD is asked for change.
+  void on_bfd_wanted(std::function<void(std::vector<BfdPeer>)> listener) { bfd_wanted_ = std::move(listener); }
+  void probes_changed(AnsweringNodes answering);
+  // Called when the nodes to probe change: all next hops but our own.
+  void on_probes_wanted(std::function<void(ProbeTargets)> listener) { probes_wanted_ = std::move(listener); }
   // Called after a plan, an apply or a change of a session: read what is below.
   void on_report(std::function<void()> listener) { report_ = std::move(listener); }
 
@@ -48,10 +55,15 @@ class BgpSpeaker {
   [[nodiscard]] const RoutePlan& route_plan() const { return routes_; }
   [[nodiscard]] const std::vector<BgpProblem>& problems() const { return problems_; }
   [[nodiscard]] const std::vector<BgpPeerStatus>& sessions() const { return sessions_; }
+  [[nodiscard]] const AnsweringNodes& answering() const { return memory_.answering; }
+  [[nodiscard]] const BfdReport& bfd() const { return bfd_; }
+  [[nodiscard]] const BfdVerdict& bfd_verdict() const { return bfd_verdict_; }
   [[nodiscard]] const BgpSpeakerCounters& counters() const { return counters_; }
 
  private:
   bool plan();
+  void want_probes();
+  void consult_bfd(std::vector<BgpPeerConfig>& peers);
   asio::awaitable<void> apply();
   asio::awaitable<void> read_sessions();
 
@@ -63,8 +75,16 @@ class BgpSpeaker {
   Bell bell_;
   Pace pace_{10};
   std::function<void()> report_;
+  std::function<void(std::vector<BfdPeer>)> bfd_wanted_;
+  std::vector<BfdPeer> bfd_peers_;
+  std::function<void(ProbeTargets)> probes_wanted_;
+  ProbeTargets probe_targets_;
+  BfdReport bfd_;
+  BfdMemory bfd_memory_;
+  BfdVerdict bfd_verdict_;
   RouteMemory memory_;
   RoutePlan routes_;
+  BgpDesired configured_;  // without routes, and without what BFD says
   std::shared_ptr<const BgpDesired> desired_ = std::make_shared<BgpDesired>();
   std::shared_ptr<const BgpDesired> applied_;
   std::vector<BgpProblem> problems_;

@@ -112,6 +112,83 @@ class Speaker : public ::testing::Test {
   TaskGroup ends_{io_.get_executor()};
 };
 
+struct WithBfd : Speaker {
+  std::vector<std::vector<BfdPeer>> wanted;
+  BfdReport report{{BfdStatus{.neighbor = *IpAddress::parse("10.0.0.254"), .up = true, .state = "Up"}}, {}, {}};
+
+  void SetUp() override {
+    speaker_.on_bfd_wanted([this](std::vector<BfdPeer> peers) { wanted.push_back(std::move(peers)); });
+    Objects all = ordinary();
+    all.peers.front().bfd = BgpPeer::Bfd{.min_tx_ms = 50};
+    world_ = world(std::move(all));
+    start();
+    tell();
+  }
+  void tell() {
+    speaker_.bfd_changed(report);
+    timers_.run_for(1ms);
+  }
+  bool is_held() { return engine_.applied.back().peers.at(0).admin_down; }
+};
+
+TEST_F(WithBfd, IsAskedForOnceForEachConfiguration) {
+  ASSERT_EQ(wanted.size(), 1U);
+  ASSERT_EQ(wanted.back().size(), 1U);
+  EXPECT_EQ(wanted.back().front().settings.min_tx, 50ms);
+  change(ordinary());
+  ASSERT_EQ(wanted.size(), 2U);
+  EXPECT_TRUE(wanted.back().empty());
+}
+
+TEST_F(WithBfd, ASessionGoesDownWithItAndMayComeBack) {
+  EXPECT_FALSE(is_held());
+  ++report.sessions.front().downs;
+  report.sessions.front().up = false;
+  tell();
+  EXPECT_TRUE(is_held());
+  EXPECT_EQ(engine_.applied.back().routes.size(), 1U) << "the routes are not another router's fault";
+  timers_.run_for(2s);
+  EXPECT_FALSE(is_held());
+  EXPECT_EQ(wanted.size(), 1U) << "BFD goes on meanwhile";
+}
+
+TEST_F(WithBfd, ABadEditKeepsThePeerAsItWasConfiguredNotAsItWasHeld) {
+  ++report.sessions.front().downs;
+  tell();
+  Objects bad = ordinary();
+  bad.peers.front().bfd = BgpPeer::Bfd{.min_tx_ms = 5};
+  change(std::move(bad));
+  ASSERT_EQ(speaker_.problems().size(), 1U);
+  EXPECT_NE(speaker_.problems().front().text.find("spec.bfd.minTxIntervalMs 5 is not from 10 to 60000"), std::string::npos);
+  timers_.run_for(2s);
+  EXPECT_FALSE(is_held());
+}
+
+TEST_F(WithBfd, CountersAloneAreNothingToPlanFor) {
+  const auto before = speaker_.counters().plans;
+  ++report.sessions.front().received;
+  tell();
+  EXPECT_EQ(speaker_.counters().plans, before);
+}
+
+TEST_F(Speaker, ANodeThatDoesNotAnswerAnyMoreIsNoNextHop) {
+  ProbeTargets wanted;
+  speaker_.on_probes_wanted([&](ProbeTargets targets) { wanted = std::move(targets); });
+  Objects all = ordinary();
+  all.nodes.push_back(node("b", "10.0.0.2"));
+  world_ = world(std::move(all));
+  start();
+  EXPECT_EQ(wanted, (ProbeTargets{{"b", *IpAddress::parse("10.0.0.2")}})) << "all but ourselves";
+  EXPECT_EQ(engine_.applied.back().routes.size(), 2U);
+  speaker_.probes_changed({{"b", true}});
+  speaker_.probes_changed({{"b", false}});
+  timers_.run_for(200ms);
+  EXPECT_EQ(engine_.applied.back().routes.size(), 1U);
+  speaker_.probes_changed({{"b", true}});
+  timers_.run_for(200ms);
+  EXPECT_EQ(engine_.applied.back().routes.size(), 2U);
+}
+
 TEST_F(Speaker, NothingIsAppliedBeforeEverySourceWasListed) {
   const ResourceVersion version{"1"};
   const Objects all = ordinary();

@@ -1,0 +1,162 @@
+// The speaker with a transport that is a list, in virtual time.
+#include "speak/bfd/speaker.hpp"
+
+#include <gtest/gtest.h>
+
+#include "base/task_group.hpp"
+#include "base/testing/sim_timers.hpp"
+
+namespace berth {
+namespace {
+
+using namespace std::chrono_literals;
+
+class Counter final : public Rng {
+ public:
+  std::uint64_t next() override { return value_ += 0x9E3779B97F4A7C15ULL; }
+
+ private:
+  std::uint64_t value_ = 0;
+};
+
+class Wire final : public BfdTransport {
+ public:
+  Result<> open(std::function<void(const BfdDatagram&)> receiver) override {
+    if (!free) return fail(ErrorCode::unavailable, "UDP port 3784 can't be had");
+    take = std::move(receiver);
+    return {};
+  }
+  Result<> send(const IpAddress& neighbor, bool, std::span<const std::uint8_t> bytes) override {
+    const auto parsed = parse_bfd(bytes);
+    if (const auto* packet = std::get_if<BfdPacket>(&parsed)) sent.emplace_back(neighbor, *packet);
+    return {};
+  }
+  void forget(const IpAddress& neighbor, bool) override { forgotten.push_back(neighbor); }
+
+  bool free = true;
+  std::function<void(const BfdDatagram&)> take;
+  std::vector<std::pair<IpAddress, BfdPacket>> sent;
+  std::vector<IpAddress> forgotten;
+};
+
+const IpAddress router = IpAddress::v4(0xC0000201), other = IpAddress::v4(0xC0000202);
+
+struct BfdSpeakerTest : ::testing::Test {
+  asio::io_context io;
+  testing::SimTimers timers{io};
+  Counter rng;
+  Wire wire;
+  BfdSpeaker speaker{io.get_executor(), timers, rng, wire};
+  TaskGroup tasks{io.get_executor()};
+  std::vector<BfdReport> reports;
+
+  void SetUp() override {
+    speaker.on_report([this](BfdReport report) { reports.push_back(std::move(report)); });
+    tasks.spawn("bfd", speaker.run());
+    speaker.configure({BfdPeer{.neighbor = router}});
+    timers.run_for(1500ms);
+  }
+  void hear(BfdState state, std::uint32_t to, int ttl = 255, bool multihop = false, const IpAddress& from = router) {
+    const auto bytes = to_bytes(
+        {.state = state, .my_discriminator = 42, .your_discriminator = to, .desired_min_tx_us = 100'000, .required_min_rx_us = 100'000});
+    wire.take({from, multihop, ttl, bytes});
+  }
+  std::uint32_t discriminator() { return wire.sent.back().second.my_discriminator; }
+  BfdStatus status() { return speaker.state().sessions.at(0); }
+  std::uint64_t drops(const std::string& reason) { return speaker.state().drops[reason]; }
+  void bring_up() {
+    hear(BfdState::down, 0);
+    hear(BfdState::init, discriminator());
+    ASSERT_EQ(status().state, "Up");
+  }
+};
+
+TEST_F(BfdSpeakerTest, BringsASessionUpAndTells) {
+  ASSERT_FALSE(wire.sent.empty());
+  bring_up();
+  ASSERT_FALSE(reports.empty());
+  EXPECT_TRUE(reports.back().sessions.at(0).up);
+  EXPECT_EQ(status().detection_time, 300ms);
+}
+
+TEST_F(BfdSpeakerTest, SilenceIsDownAndTold) {
+  bring_up();
+  timers.run_for(299ms);
+  EXPECT_TRUE(status().up);
+  timers.run_for(2ms);
+  EXPECT_FALSE(reports.back().sessions.at(0).up);
+  EXPECT_EQ(reports.back().sessions.at(0).downs, 1U);
+  EXPECT_NE(reports.back().sessions.at(0).last_down.find("nothing was heard"), std::string::npos);
+}
+
+// RFC 5881 §5 (GTSM), RFC 5880 §6.3.
+TEST_F(BfdSpeakerTest, WhatIsNotTheNeighboursIsDropped) {
+  bring_up();
+  hear(BfdState::down, discriminator(), 254);
+  EXPECT_EQ(drops("ttl"), 1U);
+  hear(BfdState::down, discriminator() + 1);
+  EXPECT_EQ(drops("unknown_discriminator"), 1U);
+  hear(BfdState::down, discriminator(), 255, false, other);
+  EXPECT_EQ(drops("unknown_neighbor"), 1U);
+  hear(BfdState::down, discriminator(), 255, true);
+  EXPECT_EQ(drops("unknown_neighbor"), 2U) << "that is the other port";
+  const std::uint8_t rubbish[] = {1, 2, 3};
+  wire.take({router, false, 255, rubbish});
+  EXPECT_EQ(drops("too_short"), 1U);
+  EXPECT_TRUE(status().up) << "none of these changed anything";
+}
+
+TEST_F(BfdSpeakerTest, MultihopTakesAsManyHopsAsItIsTold) {
+  speaker.configure({BfdPeer{.neighbor = router, .multihop = true, .min_ttl = 250}});
+  timers.run_for(1500ms);
+  hear(BfdState::down, 0, 249, true);
+  EXPECT_EQ(drops("ttl"), 1U);
+  hear(BfdState::down, 0, 250, true);
+  EXPECT_EQ(status().state, "Init");
+}
+
+TEST_F(BfdSpeakerTest, ASessionThatIsNotWantedEndsAsAdminDown) {
+  bring_up();
+  speaker.configure({BfdPeer{.neighbor = other}});
+  ASSERT_FALSE(wire.sent.empty());
+  EXPECT_EQ(wire.sent.back().first, router);
+  EXPECT_EQ(wire.sent.back().second.state, BfdState::admin_down);
+  EXPECT_EQ(wire.forgotten, std::vector{router});
+  timers.run_for(2s);
+  EXPECT_EQ(wire.sent.back().first, other);
+}
+
+TEST_F(BfdSpeakerTest, TheEndIsToldSeveralTimes) {
+  bring_up();
+  tasks.cancel();
+  timers.run_for(0s);
+  wire.sent.clear();
+  TaskGroup ending{io.get_executor()};
+  ending.spawn("end", speaker.end());
+  timers.run_for(100ms);
+  ASSERT_EQ(wire.sent.size(), 3U);
+  for (const auto& [to, packet] : wire.sent) EXPECT_EQ(packet.state, BfdState::admin_down);
+}
+
+TEST(BfdSpeaker, APortThatIsTakenIsToldAndTriedAgain) {
+  asio::io_context io;
+  testing::SimTimers timers{io};
+  Counter rng;
+  Wire wire;
+  wire.free = false;
+  BfdSpeaker speaker{io.get_executor(), timers, rng, wire};
+  TaskGroup tasks{io.get_executor()};
+  tasks.spawn("bfd", speaker.run());
+  timers.run_for(5s);
+  EXPECT_EQ(speaker.state().trouble, "") << "nobody asks for BFD";
+  speaker.configure({BfdPeer{.neighbor = router}});
+  timers.run_for(5s);
+  EXPECT_NE(speaker.state().trouble.find("3784"), std::string::npos);
+  wire.free = true;
+  timers.run_for(3s);
+  EXPECT_EQ(speaker.state().trouble, "");
+  EXPECT_FALSE(wire.sent.empty());
+}
+
+}  // namespace
+}  // namespace berth
