@@ -100,6 +100,9 @@ FlagsOrExit parse_flags(int argc, const char* const* argv) {
   CLI::App* controller = app.add_subcommand("controller", "decides addresses; announces nothing");
   CLI::App* speaker = app.add_subcommand("speaker", "announces from this node; decides nothing");
   CLI::App* migrate = app.add_subcommand("migrate", "tells what would change in an OpenELB cluster, or converts MetalLB's objects");
+  CLI::App* bgp = app.add_subcommand("bgp",
+                                     "shows sessions and routes of the Berth that runs on this node, and why an address has no route");
+  bgp->add_option("--run-dir", flags.run_directory, "--run-dir of that Berth [/run/berth/private]");
   CLI::App* version = app.add_subcommand("version", "prints the version as JSON");
   CLI::App* commands[] = {run, controller, speaker};
   for (std::size_t i = 0; i < 3; ++i) add_work_flags(*commands[i], flags, ignored[i]);
@@ -142,6 +145,7 @@ FlagsOrExit parse_flags(int argc, const char* const* argv) {
                : controller->parsed() ? Role::controller
                : speaker->parsed()    ? Role::speaker
                : migrate->parsed()    ? Role::migrate
+               : bgp->parsed()        ? Role::bgp
                                       : Role::version;
   (void)version;
   if (flags.metrics_address.empty()) flags.metrics_address = flags.role == Role::speaker ? ":50053" : ":50052";

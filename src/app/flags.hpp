@@ -17,6 +17,7 @@ enum class Role : std::uint8_t {
   controller,  // controller only
   speaker,     // speaker only, one per node: topology T2
   migrate,     // tells and prints, changes nothing
+  bgp,         // shows what the running Berth does with BGP
   version,
 };
 

@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "app/bgp_command.hpp"
 #include "app/flags.hpp"
 #include "app/migrate.hpp"
 #include "app/process.hpp"
@@ -25,6 +26,7 @@ int main(int argc, char** argv) {
     std::puts(R"({"name":"berth","version":")" BERTH_VERSION R"("})");
     return 0;
   }
+  if (parsed.flags->role == berth::Role::bgp) return berth::run_bgp_command(*parsed.flags);
   if (parsed.flags->role == berth::Role::migrate) return berth::run_migrate(*parsed.flags);
   return berth::run_process(*parsed.flags);
 }

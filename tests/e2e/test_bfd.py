@@ -94,8 +94,8 @@ class Bfd(E2eTest):
         self.wait_for_bfd("node1")
 
     def test_restart_is_no_failure(self):
-        """Berth is stopped and started, and says AdminDown: nothing is lost, and FRR keeps the next hop. BIRD 2.0.12 takes AdminDown for a
-        failure, against RFC 5882 (4.2), and does without the node until Berth is back."""
+        """Berth is stopped and started, and says AdminDown: nothing is lost."""
+        # BIRD 2.0.12 takes AdminDown for a failure, against RFC 5882 (4.2), and does without the node until Berth is back.
         speaker = self.speakers["node1"]
         before = self.lab.session("node1")
         with self.lab.record() as recorder, self.lab.prober(self.address) as prober:

@@ -3,7 +3,7 @@
 import json
 
 from api import Watch
-from harness import SPACE, E2eTest, eventually
+from harness import SPACE, E2eTest, eventually, service
 
 
 class Pages(E2eTest):
@@ -30,6 +30,22 @@ class Pages(E2eTest):
         for path, wanted in (("/debug/state", "403"), ("/metrics", "200")):
             argv = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", f"http://{lab.cluster.address(leader)}:50052{path}"]
             self.assertEqual(lab.cluster.run(other, argv).stdout, wanted)
+
+    def test_bgp_command(self):
+        """`berth bgp` in a pod shows the session, and each address with its next hops or why it has none."""
+        lab = self.lab
+        address = lab.service("shown")
+        lab.api.create("services", service("nobody", selector={"app": "nobody"}))
+        without = lab.address("nobody")
+        pod = lab.pod_on("node1")["metadata"]["name"]
+
+        def shown():
+            text = lab.cluster.kubectl("exec", "-n", SPACE, pod, "--", "berth", "bgp")
+            return {line.split()[0]: line.split() for line in text.splitlines() if line}
+        rows = eventually("both addresses", lambda: {address, without} <= set(shown()) and shown())
+        self.assertEqual(rows["router"][1:3], ["172.30.0.1", "ESTABLISHED"])
+        self.assertEqual(rows[address], [address, "default/shown", "node1,node2", "-"])
+        self.assertEqual(rows[without], [without, "default/nobody", "-", "no_endpoints"])
 
     def test_status(self):
         """BgpConf and BgpPeer tell each node's server and session."""
