@@ -262,7 +262,7 @@ Client::Client(asio::any_io_executor executor, const std::string& socket) : core
   core_->stub = api::GoBgpService::NewStub(channel_to(socket));
 }
 
-Client::~Client() { core_->calls->cancel_and_wait(); }
+void Client::end() { core_->calls->cancel_and_wait(); }
 
 #define BERTH_GOBGP_METHOD(name)                                                                  \
   [](auto* async, grpc::ClientContext* context, const auto* request, auto* response, Done done) { \

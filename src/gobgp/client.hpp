@@ -18,9 +18,12 @@ namespace berth::gobgp {
 class Client {
  public:
   Client(asio::any_io_executor executor, const std::string& socket);
-  ~Client();
+  ~Client() { end(); }
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
+
+  // Cancels every call, and returns when gRPC's threads have posted that they ended.
+  void end();
 
   asio::awaitable<Result<api::Global>> get_bgp();
   asio::awaitable<Result<>> start_bgp(api::Global global);

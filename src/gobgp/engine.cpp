@@ -118,6 +118,12 @@ class GobgpEngine final : public BgpEngine {
         turns_(executor),
         came_up_(executor),
         watch_again_(executor) {}
+  // Tasks that were cancelled, and did not run since, hold the client too: it would end with the io_context, too late for gRPC's threads.
+  ~GobgpEngine() override {
+    if (client_) client_->end();
+  }
+  GobgpEngine(const GobgpEngine&) = delete;
+  GobgpEngine& operator=(const GobgpEngine&) = delete;
 
   asio::awaitable<void> run(std::function<void()> changed) override {
     using namespace asio::experimental::awaitable_operators;

@@ -336,6 +336,12 @@ def routing():
     yield bad_peer("schema", ("spec.timers.config.holdTime", "Too long"), timers={"config": {"holdTime": "9" * 17}})
     yield bad_peer("schema", ("spec.transport.remotePort", "less than or equal to 65535"), transport={"remotePort": 65536})
     yield bad_peer("schema", ("spec.ebgpMultihop.multihopTtl", "less than or equal to 255"), ebgpMultihop={"multihopTtl": 256})
+    for field, value, words in (("minTxIntervalMs", 9, "greater than or equal to 10"),
+                                ("minRxIntervalMs", 60001, "less than or equal to 60000"),
+                                ("detectMultiplier", 1, "greater than or equal to 2"), ("detectMultiplier", 256, "less than or equal to 255"),
+                                ("minimumTtl", 0, "greater than or equal to 1"), ("minTxIntervalMs", "50ms", "integer"),
+                                ("strict", "yes", "boolean")):
+        yield bad_peer("schema", (f"spec.bfd.{field}", words), bfd={field: value})
     for field, value, words in (("afi", "IPv4", '"AFI_IP6"'), ("safi", "unicast", "write SAFI_UNICAST"), ("safi", "SAFI_", "write")):
         yield bad_peer("schema", (f"spec.afiSafis[0].config.family.{field}", words), afiSafis=[{"config": {"family": {field: value}}}])
     yield bad_peer("schema", ("spec.afiSafis[0].addPaths.config.sendMax", "greater than or equal to 0"),

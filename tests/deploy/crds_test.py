@@ -90,10 +90,10 @@ FORBIDDEN = [
 NOT_KEPT = {".spec.port", ".spec.routerID", ".spec.config", ".spec.addPaths", ".spec.usingPortForward"}
 
 
-# Fields of an Eip that OpenELB's has not.
+# Fields of Eips and BgpPeers that OpenELB's have not.
 OURS = {f".spec.{name}" for name in ("exclude", "avoidBuggyIPs", "allocationOrder", "quarantineSeconds", "serviceSelector", "drain",
                                      "enforceNamespaces", "implicitSharing", "namespaceQuotas", "reservations")}
-OURS |= {".status.free", ".status.conditions"}
+OURS |= {".status.free", ".status.conditions", ".spec.bfd", ".status.nodesPeerStatus.*.bfdState"}
 STATUS_MAP = {"BgpConf": "nodesConfStatus", "BgpPeer": "nodesPeerStatus"}
 
 
@@ -181,6 +181,9 @@ REFUSED = [
     (peer("number", timers={"config": {"holdTime": 90}}), ["spec.timers.config.holdTime", "string"]),
     (peer("port", transport={"remotePort": 70000}), ["spec.transport.remotePort", "65535"]),
     (peer("ttl", ebgpMultihop={"multihopTtl": 256}), ["spec.ebgpMultihop.multihopTtl", "255"]),
+    (peer("bfd", bfd={"minTxIntervalMs": 9, "minRxIntervalMs": 60001, "detectMultiplier": 1, "minimumTtl": 255}),
+     ["spec.bfd.minTxIntervalMs", "greater than or equal to 10", "spec.bfd.minRxIntervalMs", "less than or equal to 60000",
+      "spec.bfd.detectMultiplier", "greater than or equal to 2", "spec.bfd.minimumTtl", "less than or equal to 254"]),
     (peer("families", afiSafis={"config": {}}), ["spec.afiSafis", "array"]),
     (peer("selector", nodeSelector={"matchExpressions": [{"key": "a"}]}), ["spec.nodeSelector.matchExpressions[0].operator", "Required"]),
     (ODD_NAMES, ["spec.conf.removePrivateAs", '"REPLACE"', "spec.afiSafis[0].config.family.afi", '"AFI_IP6"',
@@ -355,7 +358,7 @@ class DeployTest(unittest.TestCase):
                 known = set(self.properties(self.schema(kind, version)))
                 tried = {re.sub(r"\[\d+\]", "[]", path) for one in sent if (one["apiVersion"], one["kind"]) == (version, kind)
                          for path in self.paths(one, self.schema(kind, version))}
-                ours = {".status", ".spec.interface"} if version == V1 else OURS if kind == "Eip" else set()   # OpenELB's has not
+                ours = {".status", ".spec.interface"} if version == V1 else OURS   # OpenELB's has not
                 untried = {path for path in known - tried if not is_below(path, ours | {".metadata.name"})}
                 self.assertEqual(untried, set(), f"{kind} {version}")
 
@@ -376,7 +379,7 @@ class DeployTest(unittest.TestCase):
         return self.kubectl("create", "-f", "-", input=json.dumps(found))
 
     def test_our_fields(self):
-        """An Eip with every field that OpenELB's has not is taken, strictly, at its largest too, and nothing of it is lost."""
+        """An Eip and a BgpPeer with every field that OpenELB's have not are taken, strictly, at their largest too, and nothing is lost."""
         full = eip("ours", address="192.0.2.0/28 , 192.0.2.100-192.0.2.120,2001:db8::/64",
                    exclude=["192.0.2.1-192.0.2.3", "2001:db8::/127", "192.0.2.9"], avoidBuggyIPs=True,
                    allocationOrder="leastRecentlyUsed", quarantineSeconds=604800, enforceNamespaces=True, implicitSharing=True, drain=True,
@@ -385,18 +388,24 @@ class DeployTest(unittest.TestCase):
                                                                                        {"key": "c", "operator": "Exists"}]})
         full["status"] = {"free": 2 ** 63 - 1, "conditions": [{"type": "Ready", "status": "True", "observedGeneration": 1, "message": "",
                                                                "lastTransitionTime": "2026-03-01T10:00:00Z", "reason": "Ready"}]}
-        known, tried = set(self.properties(self.schema("Eip", V2))), self.paths(full, self.schema("Eip", V2))
-        self.assertEqual({path for path in known - tried if is_below(path, OURS)}, set())
+        router = peer("ours", conf={"neighborAddress": "192.0.2.1", "peerAs": 65000},
+                      bfd={"minTxIntervalMs": 10, "minRxIntervalMs": 60000, "detectMultiplier": 255, "minimumTtl": 1, "multihop": True,
+                           "passive": True, "strict": True})
+        router["status"] = {"nodesPeerStatus": {"node1": {"bfdState": {"state": "Up", "remoteState": "Up", "lastDown": "",
+                                                                       "detectionTimeMs": 150, "downs": 2 ** 32}}}}
+        for one in (full, router):
+            known, tried = set(self.properties(self.schema(one["kind"], V2))), self.paths(one, self.schema(one["kind"], V2))
+            self.assertEqual({path for path in known - tried if is_below(path, OURS)}, set())
         long = "2001:db8:ffff:ffff:ffff:ffff:ffff:"
         largest = eip("n" * 63, address=" , ".join(f"{long}{n:02x}00-{long}{n:02x}0f" for n in range(256)),
                       exclude=[f"{long}{n:02x}00-{long}{n:02x}0e" for n in range(256)],
                       namespaceQuotas={f"{n:063d}": 2 ** 63 - 1 for n in range(1024)},
                       reservations={f"{long}{n // 4:02x}0{n % 4}": f"{n:063d}/{n:063d}" for n in range(1024)})
-        for one in (full, largest):
+        for one in (full, largest, router):
             self.kubectl("create", "--validate=strict", "-f", "-", input=json.dumps(one))
             if "status" in one:
-                self.patch_status("Eip", one["metadata"]["name"], {"status": one["status"]})
-            self.assertEqual(lost(one, self.get("Eip", one["metadata"]["name"])), [])
+                self.patch_status(one["kind"], one["metadata"]["name"], {"status": one["status"]})
+            self.assertEqual(lost(one, self.get(one["kind"], one["metadata"]["name"])), [])
 
     def test_recipes(self):
         """What docs/addresses.md tells people to write is taken, strictly."""
