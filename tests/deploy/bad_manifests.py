@@ -338,7 +338,8 @@ def routing():
     yield bad_peer("schema", ("spec.ebgpMultihop.multihopTtl", "less than or equal to 255"), ebgpMultihop={"multihopTtl": 256})
     for field, value, words in (("minTxIntervalMs", 9, "greater than or equal to 10"),
                                 ("minRxIntervalMs", 60001, "less than or equal to 60000"),
-                                ("detectMultiplier", 1, "greater than or equal to 2"), ("detectMultiplier", 256, "less than or equal to 255"),
+                                ("detectMultiplier", 1, "greater than or equal to 2"),
+                                ("detectMultiplier", 256, "less than or equal to 255"),
                                 ("minimumTtl", 0, "greater than or equal to 1"), ("minTxIntervalMs", "50ms", "integer"),
                                 ("strict", "yes", "boolean")):
         yield bad_peer("schema", (f"spec.bfd.{field}", words), bfd={field: value})
