@@ -5,6 +5,7 @@
 #include <span>
 
 #include "base/check.hpp"
+#include "base/testing/seeded_rng.hpp"
 #include "speak/bfd/session.hpp"
 
 namespace berth {
@@ -12,16 +13,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-class Sequence final : public Rng {
- public:
-  std::uint64_t next() override { return value_ += 0x9E3779B97F4A7C15ULL; }
-
- private:
-  std::uint64_t value_ = 1;
-};
-
 struct Run {
-  Sequence rng;
+  testing::SeededRng rng{1};
   Instant now{1h};
   BfdSession session{{.min_tx = 50ms, .min_rx = 50ms}, 7, rng, now};
 

@@ -100,6 +100,7 @@ json::object actual_bfd(const BgpSpeaker& speaker) {
     sessions.push_back({{"neighbor", session.neighbor.to_string()},
                         {"state", session.state},
                         {"remoteState", session.remote_state},
+                        {"transmitSeconds", seconds(session.transmit_interval)},
                         {"detectionSeconds", seconds(session.detection_time)},
                         {"lastDown", session.last_down},
                         {"sendError", session.send_error},

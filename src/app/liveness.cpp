@@ -42,9 +42,9 @@ struct Liveness::There {
 };
 
 Liveness::Liveness(asio::any_io_executor home, std::uint16_t probe_port, Listeners listeners)
-    : home_(std::move(home)), listeners_(std::make_shared<Listeners>(std::move(listeners))) {
+    : listeners_(std::make_shared<Listeners>(std::move(listeners))) {
   // What is told there is said here, unless we are gone by then.
-  const auto relay = [to = home_, weak = std::weak_ptr{listeners_}](auto member) {
+  const auto relay = [to = std::move(home), weak = std::weak_ptr{listeners_}](auto member) {
     return [to, weak, member](auto what) {
       asio::post(to, [weak, member, what = std::move(what)]() mutable {
         if (const auto still = weak.lock()) ((*still).*member)(std::move(what));

@@ -32,13 +32,11 @@ class Liveness {
   void configure(ProbeTargets targets);
   // The neighbours are told that this is no failure (AdminDown). Returns after that; nothing is told any more.
   asio::awaitable<void> end();
-  [[nodiscard]] bool real_time() const { return thread_.real_time(); }
 
  private:
   // All that lives on the second thread.
   struct There;
 
-  asio::any_io_executor home_;
   std::shared_ptr<Listeners> listeners_;  // gone with us, while a report is on its way
   LoopThread thread_;
   std::unique_ptr<There> there_;

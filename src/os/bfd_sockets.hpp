@@ -5,7 +5,7 @@
 #include <memory>
 #include <utility>
 
-#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/ip/udp.hpp>
 
 #include "base/asio.hpp"
 #include "base/task_group.hpp"
@@ -23,7 +23,7 @@ class BfdSockets final : public BfdTransport {
   void forget(const IpAddress& neighbor, bool multihop) override { senders_.erase({neighbor, multihop}); }
 
  private:
-  using Socket = asio::posix::stream_descriptor;  // closes it
+  using Socket = asio::ip::udp::socket;
   Result<std::unique_ptr<Socket>> connect(const IpAddress& neighbor, bool multihop);
   asio::awaitable<void> receive(std::shared_ptr<Socket> socket, bool multihop);
 

@@ -19,7 +19,7 @@ LoopThread::LoopThread() {
   thread_ = std::thread{[this] { context_.run(); }};
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   const sched_param priority{.sched_priority = real_time_priority};
-  real_time_ = ::pthread_setschedparam(thread_.native_handle(), SCHED_FIFO | SCHED_RESET_ON_FORK, &priority) == 0;
+  static_cast<void>(::pthread_setschedparam(thread_.native_handle(), SCHED_FIFO | SCHED_RESET_ON_FORK, &priority));
 }
 
 void LoopThread::stop() {

@@ -23,13 +23,11 @@ class LoopThread {
   void stop();
 
   [[nodiscard]] asio::any_io_executor executor() { return context_.get_executor(); }
-  [[nodiscard]] bool real_time() const { return real_time_; }
 
  private:
   asio::io_context context_{1};
   asio::executor_work_guard<asio::io_context::executor_type> work_{context_.get_executor()};
   std::thread thread_;
-  bool real_time_ = false;
 };
 
 }  // namespace berth

@@ -1,27 +1,17 @@
-// Chance from a seed: the same seed gives the same run, on every machine.
+// Chance from a seed, and what simulations draw from it.
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 
-#include "base/timers.hpp"
+#include "base/testing/seeded_rng.hpp"
 
 namespace berth::sim {
 
-class SimRng final : public Rng {
+class SimRng final : public testing::SeededRng {
  public:
-  explicit SimRng(std::uint64_t seed) : state_(seed * 0x9E3779B97F4A7C15ULL + 1) {}
-  std::uint64_t next() override {  // splitmix64
-    std::uint64_t z = (state_ += 0x9E3779B97F4A7C15ULL);
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ULL;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBULL;
-    return z ^ (z >> 31);
-  }
+  using SeededRng::SeededRng;
   std::size_t below(std::size_t n) { return static_cast<std::size_t>(next() % n); }
   bool chance(double probability) { return fraction() < probability; }
-
- private:
-  std::uint64_t state_;
 };
 
 }  // namespace berth::sim

@@ -38,10 +38,9 @@ bool BfdSession::sends() const {
   return !remote_demand_ || state_ != BfdState::up || remote_state_ != BfdState::up || polling_;
 }
 
-// 75 to 100 % of the interval; with a multiplier of 1 at most 90 % (§6.8.7).
+// 75 to 100 % of the interval (§6.8.7; the multiplier is never 1).
 Duration BfdSession::jittered(Duration interval) {
-  const double most = settings_.multiplier == 1 ? 0.9 : 1.0;
-  return Duration{static_cast<Duration::rep>(static_cast<double>(interval.count()) * (0.75 + (most - 0.75) * rng_.fraction()))};
+  return Duration{static_cast<Duration::rep>(static_cast<double>(interval.count()) * (0.75 + 0.25 * rng_.fraction()))};
 }
 
 std::optional<Instant> BfdSession::next() const {
@@ -78,7 +77,7 @@ void BfdSession::become(BfdState state, BfdDiagnostic diagnostic, Instant now) {
   const BfdState before = std::exchange(state_, state);
   if (before == state) return;
   if (state == BfdState::up) ++counters_.ups;
-  if (before == BfdState::up) ++counters_.downs;
+  if (before == BfdState::up && state != BfdState::admin_down) ++counters_.downs;
   diagnostic_ = diagnostic;
   old_tx_.reset();  // only kept while up
   old_rx_.reset();
@@ -92,7 +91,6 @@ void BfdSession::receive(const BfdPacket& packet, Instant now) {
   if (state_ == BfdState::admin_down) return;
   remote_discriminator_ = packet.my_discriminator;
   remote_state_ = packet.state;
-  remote_diagnostic_ = packet.diagnostic;
   remote_demand_ = packet.demand;
   remote_min_rx_ = from_us(packet.required_min_rx_us);
   remote_min_tx_ = from_us(packet.desired_min_tx_us);

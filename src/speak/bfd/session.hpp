@@ -19,7 +19,7 @@ struct BfdSessionCounters {
   std::uint64_t sent = 0;
   std::uint64_t received = 0;
   std::uint64_t ups = 0;
-  std::uint64_t downs = 0;   // out of Up
+  std::uint64_t downs = 0;   // out of Up, but for our own end()
   std::uint64_t stalls = 0;  // times that we, not the neighbour, were late
 };
 
@@ -45,7 +45,6 @@ class BfdSession {
   [[nodiscard]] BfdState state() const { return state_; }
   [[nodiscard]] BfdDiagnostic diagnostic() const { return diagnostic_; }
   [[nodiscard]] BfdState remote_state() const { return remote_state_; }
-  [[nodiscard]] BfdDiagnostic remote_diagnostic() const { return remote_diagnostic_; }
   [[nodiscard]] Duration transmit_interval() const;  // before jitter; 0: the neighbour wants none
   [[nodiscard]] Duration detection_time() const;     // 0 before the first packet
   [[nodiscard]] const BfdSessionCounters& counters() const { return counters_; }
@@ -65,7 +64,6 @@ class BfdSession {
   BfdDiagnostic diagnostic_ = BfdDiagnostic::none;
   std::uint32_t remote_discriminator_ = 0;
   BfdState remote_state_ = BfdState::down;
-  BfdDiagnostic remote_diagnostic_ = BfdDiagnostic::none;
   Duration remote_min_tx_{};
   Duration remote_min_rx_ = std::chrono::microseconds{1};
   std::uint8_t remote_multiplier_ = 0;

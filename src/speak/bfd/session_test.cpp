@@ -10,24 +10,14 @@
 
 #include <gtest/gtest.h>
 
+#include "base/testing/seeded_rng.hpp"
+
 namespace berth {
 namespace {
 
 using namespace std::chrono_literals;
 
-class Dice final : public Rng {
- public:
-  explicit Dice(std::uint64_t seed) : state_(seed) {}
-  std::uint64_t next() override {  // splitmix64
-    std::uint64_t z = (state_ += 0x9e3779b97f4a7c15ULL);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-    return z ^ (z >> 31);
-  }
-
- private:
-  std::uint64_t state_;
-};
+using testing::SeededRng;
 
 constexpr Instant start{1h};
 constexpr std::uint32_t ours = 7, theirs = 9;
@@ -42,7 +32,7 @@ BfdPacket from_them(BfdState state, std::uint32_t to = ours) {
 }
 
 struct Alone : ::testing::Test {
-  Dice rng{1};
+  SeededRng rng{1};
   Instant now = start;
   BfdSettings settings{.min_tx = 50ms, .min_rx = 50ms};
   BfdSession session{settings, ours, rng, start};
@@ -89,7 +79,7 @@ TEST(BfdSession, TheStateMachineIsThatOfTheRfc) {
                                                                    {BfdState::admin_down, BfdState::up, BfdState::admin_down}};
   for (const auto& [before, heard, after] : rows) {
     SCOPED_TRACE(std::string{to_string(before)} + " hears " + std::string{to_string(heard)});
-    Dice rng{2};
+    SeededRng rng{2};
     BfdSession session{{}, ours, rng, start};
     if (before != BfdState::down) session.receive(from_them(BfdState::down, 0), start);
     if (before == BfdState::up) session.receive(from_them(BfdState::init), start);
@@ -227,6 +217,7 @@ TEST_F(Alone, AnEndedOneSaysAdminDownAndHearsNothing) {
   ASSERT_EQ(sent.size(), 1U);
   EXPECT_EQ(sent[0].state, BfdState::admin_down);
   EXPECT_EQ(sent[0].diagnostic, BfdDiagnostic::administratively_down);
+  EXPECT_EQ(session.counters().downs, 0U) << "no failure, so BGP is not held for it";
   hear(from_them(BfdState::down));
   EXPECT_EQ(session.state(), BfdState::admin_down);
 }
@@ -283,7 +274,7 @@ struct Pair {
   }
   [[nodiscard]] bool up() const { return ends[0].session->state() == BfdState::up && ends[1].session->state() == BfdState::up; }
 
-  Dice dice;
+  SeededRng dice;
   BfdSettings settings;
   Instant now = start;
   std::array<End, 2> ends;

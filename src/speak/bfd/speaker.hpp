@@ -1,6 +1,6 @@
 // BfdSpeaker: the sessions of this node, one a neighbour. It finds the session of what comes (RFC 5880 §6.3, RFC 5881 §3), checks
 // the TTL (RFC 5881 §5), sends what sessions want sent, and tells what became of them. What follows from a session that is down
-// is decided elsewhere (plan/bgp_config.hpp).
+// is decided elsewhere (plan/bfd_policy.hpp).
 //
 // It runs on a thread of its own (app/liveness.hpp), so that work on long lists does not look like a death.
 #pragma once

@@ -4,20 +4,13 @@
 #include <gtest/gtest.h>
 
 #include "base/task_group.hpp"
-#include "base/testing/sim_timers.hpp"
+#include "base/testing/late_timers.hpp"
+#include "base/testing/seeded_rng.hpp"
 
 namespace berth {
 namespace {
 
 using namespace std::chrono_literals;
-
-class Counter final : public Rng {
- public:
-  std::uint64_t next() override { return value_ += 0x9E3779B97F4A7C15ULL; }
-
- private:
-  std::uint64_t value_ = 0;
-};
 
 class Wire final : public BfdTransport {
  public:
@@ -44,9 +37,10 @@ const IpAddress router = IpAddress::v4(0xC0000201), other = IpAddress::v4(0xC000
 struct BfdSpeakerTest : ::testing::Test {
   asio::io_context io;
   testing::SimTimers timers{io};
-  Counter rng;
+  testing::LateTimers clock{timers};
+  testing::SeededRng rng{1};
   Wire wire;
-  BfdSpeaker speaker{io.get_executor(), timers, rng, wire};
+  BfdSpeaker speaker{io.get_executor(), clock, rng, wire};
   TaskGroup tasks{io.get_executor()};
   std::vector<BfdReport> reports;
 
@@ -87,6 +81,20 @@ TEST_F(BfdSpeakerTest, SilenceIsDownAndTold) {
   EXPECT_FALSE(reports.back().sessions.at(0).up);
   EXPECT_EQ(reports.back().sessions.at(0).downs, 1U);
   EXPECT_NE(reports.back().sessions.at(0).last_down.find("nothing was heard"), std::string::npos);
+}
+
+TEST_F(BfdSpeakerTest, AMachineThatDidNotRunBlamesItself) {
+  bring_up();
+  timers.run_for(10ms);
+  clock.late = 10s;
+  hear(BfdState::up, discriminator());  // it looks once more, and then not for ten seconds
+  timers.run_for(10s);
+  EXPECT_TRUE(status().up);
+  timers.run_for(200ms);
+  EXPECT_TRUE(status().up) << "the neighbour has its detection time anew";
+  EXPECT_EQ(status().stalls, 1U);
+  timers.run_for(300ms);
+  EXPECT_FALSE(status().up);
 }
 
 // RFC 5881 §5 (GTSM), RFC 5880 §6.3.
@@ -141,7 +149,7 @@ TEST_F(BfdSpeakerTest, TheEndIsToldSeveralTimes) {
 TEST(BfdSpeaker, APortThatIsTakenIsToldAndTriedAgain) {
   asio::io_context io;
   testing::SimTimers timers{io};
-  Counter rng;
+  testing::SeededRng rng{1};
   Wire wire;
   wire.free = false;
   BfdSpeaker speaker{io.get_executor(), timers, rng, wire};

@@ -11,7 +11,7 @@ NodeProber::NodeProber(const asio::any_io_executor& executor, Timers& timers, Pr
 }
 
 Duration NodeProber::interval() const {
-  const Duration fair = std::chrono::seconds{1} * static_cast<int>(targets_.size()) / static_cast<int>(options_.per_second);
+  const Duration fair = Duration{std::chrono::seconds{1}} * static_cast<int>(targets_.size()) / static_cast<int>(options_.per_second);
   return std::max(options_.interval, fair);
 }
 
@@ -45,15 +45,19 @@ void NodeProber::configure(const ProbeTargets& targets) {
 
 void NodeProber::heard(const IpAddress& ip) {
   const Instant now = timers_.now();
+  bool changed = false;
   for (auto& [node, target] : targets_) {
     if (target.ip != ip) continue;
     target.heard = now;
     target.heard_since_asked = true;
     ++target.in_row;
-    if (!std::exchange(target.known, true)) target.answers = true;
-    if (!target.answers && target.in_row >= options_.answers && now - target.lost >= options_.least_absence) target.answers = true;
+    const bool is_new = !std::exchange(target.known, true);
+    const bool is_back = !target.answers && target.in_row >= options_.answers && now - target.lost >= options_.least_absence;
+    if (!is_new && !is_back) continue;
+    target.answers = true;
+    changed = true;
   }
-  tell();
+  if (changed) tell();
 }
 
 void NodeProber::judge(Instant now) {

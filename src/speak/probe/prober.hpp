@@ -3,7 +3,7 @@
 //
 // A node that never answered is unknown, and stays so: a firewall may be between. One that did and is silent for three intervals
 // does not answer; it does again after three answers in a row, a second later at the earliest. When *we* did not run in time, all
-// get the time anew.
+// get two intervals more.
 #pragma once
 
 #include <functional>
