@@ -66,6 +66,11 @@ void Liveness::configure(ProbeTargets targets) {
   asio::post(thread_.executor(), [this, targets = std::move(targets)] { there_->prober.configure(targets); });
 }
 
+asio::awaitable<void> Liveness::rest() {
+  co_await asio::co_spawn(
+      thread_.executor(), [](Liveness* self) -> asio::awaitable<void> { co_await self->there_->bfd.rest(); }(this), asio::use_awaitable);
+}
+
 asio::awaitable<void> Liveness::end() {
   // Begun there; the answer comes home, since that is where this waits.
   co_await asio::co_spawn(

@@ -30,7 +30,9 @@ class Liveness {
 
   void configure(std::vector<BfdPeer> peers);
   void configure(ProbeTargets targets);
-  // The neighbours are told that this is no failure (AdminDown). Returns after that; nothing is told any more.
+  // Before a restart in order: routers are asked to wait for the process that comes next. A second at most.
+  asio::awaitable<void> rest();
+  // Routers that do not wait are told that this is no failure (AdminDown). Returns after that; nothing is told any more.
   asio::awaitable<void> end();
 
  private:

@@ -354,6 +354,7 @@ class Process {
     if (speaking_) {
       speaker_tasks_->cancel();
       co_await speaker_tasks_->join();
+      if (how == BgpStop::restart) co_await speaking_->liveness.rest();
       co_await speaking_->speaker.stop(how, flags_.drain_wait);
       co_await speaking_->liveness.end();
       engine_tasks_->cancel();

@@ -24,12 +24,14 @@ struct BfdPeer {
   BfdSettings settings = {};
   bool multihop = false;       // RFC 5883; else single hop, RFC 5881
   std::uint8_t min_ttl = 254;  // multihop: what arrives with less is dropped
+  Duration restart_time{};     // so long the neighbour waits for us when we restart in order, as BGP does; 0: not at all
   bool operator==(const BfdPeer&) const = default;
 };
 
 struct BfdStatus {
   IpAddress neighbor = {};
   bool up = false;
+  bool resumed = false;                 // it was up before this process began
   std::string state = {};               // AdminDown, Down, Init, Up
   std::string remote_state = {};        // the same, as the neighbour said last
   bool remote_admin_down = false;  // the neighbour ended the session: no failure (RFC 5882 §4.2)

@@ -193,6 +193,7 @@ class Configurer {
     out.bfd_strict = peer.bfd && peer.bfd->strict;
     if (conf.graceful_restart) apply_graceful_restart(*conf.graceful_restart, out);
     if (peer.graceful_restart) apply_graceful_restart(*peer.graceful_restart, out);
+    if (out.bfd && out.graceful_restart && !out.helper_only) out.bfd->restart_time = std::chrono::seconds{out.restart_time_s};
     auto families = configure_families(peer, *neighbor, out.graceful_restart);
     if (!families) return fail(families.error());
     out.families = std::move(*families);

@@ -19,7 +19,8 @@ std::uint32_t to_us(Duration time) {
 
 BfdSession::BfdSession(const BfdSettings& settings, std::uint32_t discriminator, Rng& rng, Instant now)
     : settings_(settings), discriminator_(discriminator), rng_(rng), sent_at_(now) {
-  spacing_ = std::chrono::duration_cast<Duration>(slow * rng_.fraction());  // sessions that begin together do not send together
+  // Long enough to hear of a session that can be taken on; and sessions that begin together do not send together.
+  spacing_ = std::chrono::duration_cast<Duration>(slow * (1 + 0.25 * rng_.fraction()));
 }
 
 Duration BfdSession::desired_tx() const { return state_ == BfdState::up ? settings_.min_tx : std::max(settings_.min_tx, slow); }
@@ -45,7 +46,7 @@ Duration BfdSession::jittered(Duration interval) {
 
 std::optional<Instant> BfdSession::next() const {
   std::optional<Instant> out = deadline_;
-  if (sends()) out = out ? std::min(*out, sent_at_ + spacing_) : sent_at_ + spacing_;
+  if (sends() && !rests()) out = out ? std::min(*out, sent_at_ + spacing_) : sent_at_ + spacing_;
   return out;
 }
 
@@ -86,9 +87,15 @@ void BfdSession::become(BfdState state, BfdDiagnostic diagnostic, Instant now) {
   if (sends()) send(now, false);  // at once (§6.8.7)
 }
 
+bool BfdSession::can_resume(const BfdPacket& packet) const {
+  return state_ == BfdState::down && counters_.sent == 0 && remote_discriminator_ == 0 && packet.state == BfdState::up &&
+         packet.your_discriminator != 0 && packet.your_discriminator != discriminator_;
+}
+
 void BfdSession::receive(const BfdPacket& packet, Instant now) {
   ++counters_.received;
   if (state_ == BfdState::admin_down) return;
+  const bool resumes = can_resume(packet);
   remote_discriminator_ = packet.my_discriminator;
   remote_state_ = packet.state;
   remote_demand_ = packet.demand;
@@ -100,7 +107,11 @@ void BfdSession::receive(const BfdPacket& packet, Instant now) {
     old_tx_.reset();
     old_rx_.reset();
   }
-  if (packet.state == BfdState::admin_down) {
+  if (resumes) {
+    discriminator_ = packet.your_discriminator;
+    ++counters_.resumed;
+    become(BfdState::up, BfdDiagnostic::none, now);
+  } else if (packet.state == BfdState::admin_down) {
     if (state_ != BfdState::down) become(BfdState::down, BfdDiagnostic::neighbor_signaled_down, now);
   } else if (state_ == BfdState::down) {
     if (packet.state == BfdState::down) become(BfdState::init, diagnostic_, now);
@@ -129,7 +140,7 @@ void BfdSession::tick(Instant now, Duration late) {
       if (state_ == BfdState::init || state_ == BfdState::up) become(BfdState::down, BfdDiagnostic::detection_time_expired, now);
     }
   }
-  if (sends() && now >= sent_at_ + spacing_) send(now, false);
+  if (sends() && !rests() && now >= sent_at_ + spacing_) send(now, false);
 }
 
 void BfdSession::change(const BfdSettings& settings) {
@@ -141,6 +152,14 @@ void BfdSession::change(const BfdSettings& settings) {
   if (settings_.min_rx < rx) old_rx_ = rx;
   polling_ = true;
   adjust();
+}
+
+void BfdSession::rest(Duration time) {
+  if (state_ != BfdState::up || time == Duration::zero()) return;
+  BfdSettings long_ones = settings_;
+  long_ones.min_tx = std::max(time / settings_.multiplier, settings_.min_tx);
+  change(long_ones);
+  resting_ = true;
 }
 
 void BfdSession::end(Instant now) {

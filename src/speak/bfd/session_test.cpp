@@ -210,6 +210,46 @@ TEST_F(Alone, APassiveOneWaitsToBeSpokenTo) {
   EXPECT_FALSE(passive.take_packets().empty());
 }
 
+TEST_F(Alone, ARestIsAgreedUponByAPoll) {
+  bring_up();
+  session.rest(120s);
+  EXPECT_FALSE(session.rests());
+  const auto sent = run_until(now + 60ms);
+  ASSERT_FALSE(sent.empty()) << "as often as before, until it is answered";
+  EXPECT_TRUE(sent.begin()->second.poll);
+  EXPECT_EQ(sent.begin()->second.desired_min_tx_us, 40'000'000U) << "three of them are two minutes";
+  BfdPacket answer = from_them(BfdState::up);
+  answer.final = true;
+  hear(answer);
+  EXPECT_TRUE(session.rests());
+  EXPECT_TRUE(run_until(now + 100ms).empty()) << "the next one must not shorten what was agreed upon";
+}
+
+TEST_F(Alone, OneThatIsNotUpDoesNotRest) {
+  session.rest(120s);
+  EXPECT_FALSE(session.rests());
+  EXPECT_FALSE(session.asks_for_rest());
+}
+
+TEST_F(Alone, ASessionThatTheNeighbourHasUpIsTakenOn) {
+  constexpr std::uint32_t before_us = 1234;
+  const auto sent = hear(from_them(BfdState::up, before_us));
+  EXPECT_EQ(session.state(), BfdState::up);
+  EXPECT_EQ(session.discriminator(), before_us);
+  ASSERT_EQ(sent.size(), 1U);
+  EXPECT_EQ(sent[0].state, BfdState::up);
+  EXPECT_EQ(sent[0].my_discriminator, before_us);
+  EXPECT_TRUE(sent[0].poll) << "other intervals than before";
+  EXPECT_EQ(session.counters().resumed, 1U);
+}
+
+TEST_F(Alone, NothingIsTakenOnOnceItHasSpoken) {
+  ASSERT_FALSE(run_until(now + 2s).empty());
+  hear(from_them(BfdState::up, 1234));
+  EXPECT_EQ(session.state(), BfdState::down);
+  EXPECT_EQ(session.discriminator(), ours);
+}
+
 TEST_F(Alone, AnEndedOneSaysAdminDownAndHearsNothing) {
   bring_up();
   session.end(now);
@@ -313,6 +353,41 @@ TEST(BfdPair, ADeadOneIsNoticedInTheDetectionTimeAndComesBack) {
     pair.run_for(4s);
     EXPECT_TRUE(pair.up()) << seed;
   }
+}
+
+// The one that restarts is away for up to a minute; the other one never notices.
+TEST(BfdPair, ARestartAfterARestIsNotSeen) {
+  for (std::uint64_t seed = 1; seed <= 50; ++seed) {
+    Pair pair{seed};
+    pair.run_for(5s + 1ms * static_cast<int>(seed));
+    ASSERT_TRUE(pair.up()) << seed;
+    pair.ends[1].session->rest(120s);
+    pair.run_for(200ms);
+    ASSERT_TRUE(pair.ends[1].session->rests()) << seed;
+    pair.ends[1].alive = false;
+    pair.run_for(1s * static_cast<int>(seed));
+    pair.begin(1, 77);
+    pair.run_for(4s);
+    ASSERT_TRUE(pair.up()) << seed;
+    EXPECT_EQ(pair.ends[0].session->counters().downs, 0U) << seed;
+    EXPECT_EQ(pair.ends[1].session->discriminator(), 2U) << seed;
+    EXPECT_EQ(pair.ends[0].session->detection_time(), 150ms) << seed << ": it is as short as before";
+    pair.ends[1].alive = false;
+    pair.run_for(1s);
+    EXPECT_EQ(pair.ends[0].session->state(), BfdState::down) << seed;
+  }
+}
+
+TEST(BfdPair, ARestThatLastsTooLongIsAFailure) {
+  Pair pair{3};
+  pair.run_for(5s);
+  pair.ends[1].session->rest(30s);
+  pair.run_for(200ms);
+  pair.ends[1].alive = false;
+  pair.run_for(29s);
+  EXPECT_EQ(pair.ends[0].session->state(), BfdState::up);
+  pair.run_for(2s);
+  EXPECT_EQ(pair.ends[0].session->state(), BfdState::down);
 }
 
 TEST(BfdPair, WithLossItFlapsButRecovers) {

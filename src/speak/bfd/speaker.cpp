@@ -13,6 +13,8 @@ constexpr Duration open_again = 1s;
 // The loop looks at the clock at least so often for each detection time, so that it knows when it did not run.
 constexpr int looks = 4;
 constexpr Duration look_at_least = 5ms;
+constexpr Duration rest_patience = 1s;
+constexpr Duration rest_look = 5ms;
 constexpr int farewells = 3;
 constexpr Duration farewell_spacing = 10ms;
 
@@ -91,7 +93,16 @@ void BfdSpeaker::forget(std::map<IpAddress, Known>::iterator known) {
   sessions_.erase(known);
 }
 
+asio::awaitable<void> BfdSpeaker::rest() {
+  for (auto& [neighbor, known] : sessions_) known.session.rest(known.peer.restart_time);
+  bell_.ring();
+  const auto waits = [](const auto& item) { return item.second.session.asks_for_rest(); };
+  const Instant limit = timers_.now() + rest_patience;
+  while (timers_.now() < limit && std::ranges::any_of(sessions_, waits)) co_await timers_.sleep_for(rest_look);
+}
+
 asio::awaitable<void> BfdSpeaker::end() {
+  std::erase_if(sessions_, [](const auto& item) { return item.second.session.rests(); });
   for (int i = 0; i < farewells && !sessions_.empty(); ++i) {
     if (i > 0) co_await timers_.sleep_for(farewell_spacing);
     for (auto& [neighbor, known] : sessions_) {
@@ -107,10 +118,11 @@ void BfdSpeaker::take(const BfdDatagram& datagram) {
   const auto& packet = std::get<BfdPacket>(parsed);
   const auto known = sessions_.find(datagram.from);
   if (known == sessions_.end() || known->second.peer.multihop != datagram.multihop) return drop("unknown_neighbor");
-  // A session is found by our discriminator; before the neighbour knows it, by its address.
-  if (packet.your_discriminator != 0 && packet.your_discriminator != known->second.session.discriminator())
-    return drop("unknown_discriminator");
   if (datagram.ttl < (datagram.multihop ? known->second.peer.min_ttl : 255)) return drop("ttl");
+  // A session is found by our discriminator; before the neighbour knows it, by its address.
+  const std::uint32_t to = packet.your_discriminator;
+  if (to != 0 && to != known->second.session.discriminator() && (is_taken(to) || !known->second.session.can_resume(packet)))
+    return drop("unknown_discriminator");
   known->second.session.receive(packet, timers_.now());
   settle(known->second);
   bell_.ring();
@@ -132,9 +144,12 @@ void BfdSpeaker::settle(Known& known) {
 std::uint32_t BfdSpeaker::new_discriminator() {
   for (;;) {
     const auto out = static_cast<std::uint32_t>(rng_.next());
-    const auto taken = [&](const auto& known) { return known.second.session.discriminator() == out; };
-    if (out != 0 && std::ranges::none_of(sessions_, taken)) return out;
+    if (out != 0 && !is_taken(out)) return out;
   }
+}
+
+bool BfdSpeaker::is_taken(std::uint32_t discriminator) const {
+  return std::ranges::any_of(sessions_, [&](const auto& known) { return known.second.session.discriminator() == discriminator; });
 }
 
 BfdReport BfdSpeaker::state() const {
@@ -144,6 +159,7 @@ BfdReport BfdSpeaker::state() const {
     const BfdSessionCounters& counters = session.counters();
     out.sessions.push_back({.neighbor = neighbor,
                             .up = session.state() == BfdState::up,
+                            .resumed = counters.resumed != 0,
                             .state = std::string{to_string(session.state())},
                             .remote_state = std::string{to_string(session.remote_state())},
                             .remote_admin_down = session.remote_state() == BfdState::admin_down,

@@ -26,7 +26,11 @@ class BfdSpeaker {
   void configure(const std::vector<BfdPeer>& peers);
   // Called when a session changes its state, and once a second.
   void on_report(std::function<void(BfdReport)> listener) { report_ = std::move(listener); }
-  // AdminDown to every neighbour, repeated for a moment: a restart is no failure (RFC 5882 §4.2). run() must have been cancelled.
+  // Before a restart in order: neighbours are asked to wait for the process that comes next (BfdPeer::restart_time). Returns when
+  // they agreed, a second later at most. run() goes on.
+  asio::awaitable<void> rest();
+  // AdminDown to every neighbour that does not wait for us, repeated for a moment: the end is no failure (RFC 5882 §4.2). run() must
+  // have been cancelled.
   asio::awaitable<void> end();
 
   [[nodiscard]] BfdReport state() const;
@@ -47,6 +51,7 @@ class BfdSpeaker {
   void forget(std::map<IpAddress, Known>::iterator known);
   [[nodiscard]] Instant next(Instant now) const;
   std::uint32_t new_discriminator();
+  [[nodiscard]] bool is_taken(std::uint32_t discriminator) const;
   void report();
 
   Timers& timers_;

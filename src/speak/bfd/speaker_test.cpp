@@ -50,9 +50,13 @@ struct BfdSpeakerTest : ::testing::Test {
     speaker.configure({BfdPeer{.neighbor = router}});
     timers.run_for(1500ms);
   }
-  void hear(BfdState state, std::uint32_t to, int ttl = 255, bool multihop = false, const IpAddress& from = router) {
-    const auto bytes = to_bytes(
-        {.state = state, .my_discriminator = 42, .your_discriminator = to, .desired_min_tx_us = 100'000, .required_min_rx_us = 100'000});
+  void hear(BfdState state, std::uint32_t to, int ttl = 255, bool multihop = false, const IpAddress& from = router, bool final = false) {
+    const auto bytes = to_bytes({.state = state,
+                                 .final = final,
+                                 .my_discriminator = 42,
+                                 .your_discriminator = to,
+                                 .desired_min_tx_us = 100'000,
+                                 .required_min_rx_us = 100'000});
     wire.take({from, multihop, ttl, bytes});
   }
   std::uint32_t discriminator() { return wire.sent.back().second.my_discriminator; }
@@ -144,6 +148,55 @@ TEST_F(BfdSpeakerTest, TheEndIsToldSeveralTimes) {
   timers.run_for(100ms);
   ASSERT_EQ(wire.sent.size(), 3U);
   for (const auto& [to, packet] : wire.sent) EXPECT_EQ(packet.state, BfdState::admin_down);
+}
+
+TEST_F(BfdSpeakerTest, WhoWaitsForUsIsNotTold) {
+  speaker.configure({BfdPeer{.neighbor = router, .restart_time = 120s}});
+  bring_up();
+  hear(BfdState::up, discriminator(), 255, false, router, true);
+  wire.sent.clear();
+  TaskGroup resting{io.get_executor()};
+  resting.spawn("rest", speaker.rest());
+  timers.run_for(150ms);
+  ASSERT_FALSE(wire.sent.empty());
+  EXPECT_TRUE(wire.sent.back().second.poll);
+  EXPECT_EQ(wire.sent.back().second.desired_min_tx_us, 40'000'000U);
+  hear(BfdState::up, discriminator(), 255, false, router, true);
+  timers.run_for(10ms);
+  tasks.cancel();
+  timers.run_for(0s);
+  wire.sent.clear();
+  TaskGroup ending{io.get_executor()};
+  ending.spawn("end", speaker.end());
+  timers.run_for(100ms);
+  EXPECT_TRUE(wire.sent.empty());
+}
+
+TEST_F(BfdSpeakerTest, WhoDoesNotAgreeToWaitIsToldTheEnd) {
+  speaker.configure({BfdPeer{.neighbor = router, .restart_time = 120s}});
+  bring_up();
+  TaskGroup ending{io.get_executor()};
+  ending.spawn("rest and end", [](BfdSpeakerTest& test) -> asio::awaitable<void> {
+    co_await test.speaker.rest();
+    test.tasks.cancel();
+    test.wire.sent.clear();
+    co_await test.speaker.end();
+  }(*this));
+  for (int i = 0; i < 12; ++i) {
+    if (status().up) hear(BfdState::up, discriminator());
+    timers.run_for(100ms);
+  }
+  ASSERT_EQ(wire.sent.size(), 3U);
+  EXPECT_EQ(wire.sent.back().second.state, BfdState::admin_down);
+}
+
+TEST_F(BfdSpeakerTest, ASessionOfTheProcessBeforeIsTakenOn) {
+  speaker.configure({BfdPeer{.neighbor = other}});
+  wire.sent.clear();
+  hear(BfdState::up, 1234, 255, false, other);
+  EXPECT_TRUE(status().up);
+  EXPECT_TRUE(status().resumed);
+  EXPECT_EQ(discriminator(), 1234U);
 }
 
 TEST(BfdSpeaker, APortThatIsTakenIsToldAndTriedAgain) {

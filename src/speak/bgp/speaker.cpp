@@ -48,7 +48,9 @@ void log_bfd_changes(const BfdReport& before, const BfdReport& now) {
     const std::string neighbor = session.neighbor.to_string();
     if (session.downs > was.downs) log::warning("bfd_session_down", {{"neighbor", neighbor}, {"reason", session.last_down}});
     if (session.ups > was.ups && session.up)
-      log::info("bfd_session_up", {{"neighbor", neighbor}, {"detection_ms", seconds(session.detection_time) * 1000}});
+      log::info(
+          "bfd_session_up",
+          {{"neighbor", neighbor}, {"detection_ms", seconds(session.detection_time) * 1000}, {"resumed", session.resumed ? "yes" : "no"}});
     if (session.stalls > was.stalls) log::warning("bfd_stalled", {{"neighbor", neighbor}, {"why", "this process did not run in time"}});
   }
 }
