@@ -202,6 +202,11 @@ class RouteMonitor:
         with self._changed:
             return dict(self._routes)
 
+    def changes(self, prefix, mark):
+        """The next hops that it had since, and when, in turn."""
+        with self._changed:
+            return [(hops, when) for at, hops, when in self._changes[mark:] if at == prefix]
+
     def wait(self, question, what, mark=0, seconds=60):
         """The first change since `mark` for which `question(prefix, next hops)` is true: its prefix and time."""
         with self._changed:

@@ -101,12 +101,12 @@ class Testbed:
     def pool_usage(self):
         return int(self.cluster.kubectl("get", "eip", "bench", "-o", "jsonpath={.status.usage}", check=False) or 0)
 
-    def configure_bgp(self, bfd=None):
+    def configure_bgp(self, bfd=None, timers=None):
         """Berth's nodes, AS 65001, speak to the lab's router."""
         self.apply({"apiVersion": GROUP, "kind": "BgpConf", "metadata": {"name": "default"}, "spec": {"as": 65001, "listenPort": -1}},
                    {"apiVersion": GROUP, "kind": "BgpPeer", "metadata": {"name": "router"},
                     "spec": {"conf": {"peerAs": 65000, "neighborAddress": self.cluster.address("router")}, **({"bfd": bfd} if bfd else {}),
-                             "timers": {"config": {"connectRetry": "1"}}}})
+                             "timers": {"config": dict({"connectRetry": "1"}, **(timers or {}))}}})
 
     def make_services(self, count, with_endpoints=False, prefix="bench-"):
         if with_endpoints:
@@ -174,7 +174,7 @@ class Berth:
     """One running Berth. `began` is before its exec."""
 
     def __init__(self, bed, host, role):
-        self._cluster, self._host = bed.cluster, host
+        self._cluster, self.host, self.role = bed.cluster, host, role
         run_dir = bed.cluster.state_dir / f"berth-{host}"
         self.log_file = bed.cluster.state_dir / f"berth-{host}.log"
         argv = [bed.berth_program, role, "--kubeconfig", bed.kubeconfig, "--node-name", host, "--run-dir", run_dir,
@@ -196,8 +196,16 @@ class Berth:
 
     def metrics(self):
         """Name with labels -> value."""
-        text = self._cluster.run(self._host, ["curl", "-sf", "http://127.0.0.1:50052/metrics"], check=False).stdout
+        text = self._page("metrics")
         return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in text.splitlines() if line and line[0] != "#"}
+
+    def session(self):
+        """Since when its session with the router is established; None if it is not."""
+        sessions = json.loads(self._page("debug/state") or "{}").get("actual", {}).get("bgp", {}).get("sessions", [])
+        return next((one["uptime"] for one in sessions if one["state"] == "ESTABLISHED"), None)
+
+    def _page(self, path):
+        return self._cluster.run(self.host, ["curl", "-sf", f"http://127.0.0.1:50052/{path}"], check=False).stdout
 
     def wait_leading(self):
         """It leads, has read the cluster, and has nothing to do."""
