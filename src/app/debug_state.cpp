@@ -113,7 +113,7 @@ json::object actual_bfd(const BgpSpeaker& speaker) {
 
 json::object actual_bgp(const BgpSpeaker& speaker, const BgpEngine& engine) {
   json::object routes;
-  for (const BgpRoute& route : engine.routes()) {
+  for (const auto& [route, path] : engine.routes()) {
     json::value& hops = routes[route.address.to_string()];
     if (hops.is_null()) hops = json::array{};
     hops.as_array().push_back(json::value(route.next_hop.to_string()));

@@ -100,6 +100,10 @@ FlagsOrExit parse_flags(int argc, const char* const* argv) {
   CLI::App* controller = app.add_subcommand("controller", "decides addresses; announces nothing");
   CLI::App* speaker = app.add_subcommand("speaker", "announces from this node; decides nothing");
   CLI::App* migrate = app.add_subcommand("migrate", "tells what would change in an OpenELB cluster, or converts MetalLB's objects");
+  CLI::App* drained = app.add_subcommand("drain", "takes a node out of all next hops, and waits until no speaker announces it");
+  drained->add_option("node", flags.drained_node, "name of the Node")->required();
+  drained->add_flag("--undo", flags.undo, "takes it in again");
+  drained->add_option("--kubeconfig", flags.kubeconfig, "kubeconfig file, with the right to patch Nodes; without it $KUBECONFIG is used");
   CLI::App* bgp = app.add_subcommand("bgp",
                                      "shows sessions and routes of the Berth that runs on this node, and why an address has no route");
   bgp->add_option("--run-dir", flags.run_directory, "--run-dir of that Berth [/run/berth/private]");
@@ -107,7 +111,8 @@ FlagsOrExit parse_flags(int argc, const char* const* argv) {
   CLI::App* commands[] = {run, controller, speaker};
   for (std::size_t i = 0; i < 3; ++i) add_work_flags(*commands[i], flags, ignored[i]);
   std::string classless = "annotated";
-  std::int64_t lease = 15, renew = 10, retry = 2, drain = 5, webhook_port = flags.webhook_port, probe_port = flags.node_probe_port;
+  std::int64_t lease = 15, renew = 10, retry = 2, drain = 5, drain_limit = 60, webhook_port = flags.webhook_port,
+               probe_port = flags.node_probe_port;
   for (CLI::App* command : {run, controller}) {
     // A flag, since OpenELB's manifest gives it without a value; --leader-elect=false works too.
     command->add_flag("--leader-elect", flags.leader_elect, "work only while holding the Lease openelb-controller [true]");
@@ -123,6 +128,7 @@ FlagsOrExit parse_flags(int argc, const char* const* argv) {
   run->add_option("--node-probe-port", probe_port,
                   "TCP port, open or closed, by which nodes are asked whether they live; 0: they are not [10256, kube-proxy's]")
       ->check(CLI::Range(0, 65535));
+  drained->add_option("--timeout", drain_limit, "seconds to wait [60]")->check(CLI::Range(1, 3600));
   add_migrate_flags(*migrate, flags, classless);
   for (CLI::App* command : {run, speaker}) {
     command->add_option("--gobgpd", flags.gobgpd, "the gobgpd program [beside this one]");
@@ -145,6 +151,7 @@ FlagsOrExit parse_flags(int argc, const char* const* argv) {
                : controller->parsed() ? Role::controller
                : speaker->parsed()    ? Role::speaker
                : migrate->parsed()    ? Role::migrate
+               : drained->parsed()    ? Role::drain
                : bgp->parsed()        ? Role::bgp
                                       : Role::version;
   (void)version;
@@ -156,6 +163,8 @@ FlagsOrExit parse_flags(int argc, const char* const* argv) {
   flags.renew_deadline = std::chrono::seconds{renew};
   flags.retry_period = std::chrono::seconds{retry};
   flags.drain_wait = std::chrono::seconds{drain};
+  flags.drain_limit = std::chrono::seconds{drain_limit};
+  if (drained->parsed() && flags.kubeconfig.empty()) flags.kubeconfig = environment("KUBECONFIG");
   for (std::size_t i = 0; i < 3; ++i)
     for (const IgnoredFlag& flag : openelb_flags)
       if (commands[i]->parsed() && commands[i]->count(flag.name) > 0) flags.ignored.emplace_back(flag.name);

@@ -17,6 +17,7 @@ enum class Role : std::uint8_t {
   controller,  // controller only
   speaker,     // speaker only, one per node: topology T2
   migrate,     // tells and prints, changes nothing
+  drain,       // takes a node out of all next hops, and waits until it is
   bgp,         // shows what the running Berth does with BGP
   version,
 };
@@ -41,6 +42,9 @@ struct Flags {
   std::chrono::milliseconds lease_duration{15'000};
   std::chrono::milliseconds renew_deadline{10'000};
   std::chrono::milliseconds retry_period{2'000};
+  std::string drained_node;              // of drain
+  bool undo = false;                     // drain --undo
+  std::chrono::seconds drain_limit{60};  // drain --timeout
   bool check = false;              // migrate --check
   std::string from;                // migrate --from
   std::vector<std::string> files;  // of migrate; empty: the cluster is read

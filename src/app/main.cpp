@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "app/bgp_command.hpp"
+#include "app/drain_command.hpp"
 #include "app/flags.hpp"
 #include "app/migrate.hpp"
 #include "app/process.hpp"
@@ -27,6 +28,7 @@ int main(int argc, char** argv) {
     return 0;
   }
   if (parsed.flags->role == berth::Role::bgp) return berth::run_bgp_command(*parsed.flags);
+  if (parsed.flags->role == berth::Role::drain) return berth::run_drain_command(*parsed.flags);
   if (parsed.flags->role == berth::Role::migrate) return berth::run_migrate(*parsed.flags);
   return berth::run_process(*parsed.flags);
 }

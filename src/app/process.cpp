@@ -71,7 +71,12 @@ struct Speaking {
            EventSink& events,
            const WorldKeeper& keeper)
       : engine(make_gobgp_engine(executor, timers, rng, {.program = flags.gobgpd, .run_directory = flags.run_directory + "/gobgp"})),
-        speaker(executor, timers, rng, keeper.world(), *engine, {.node = flags.node_name, .only_self = flags.role == Role::speaker}),
+        speaker(executor,
+                timers,
+                rng,
+                keeper.world(),
+                *engine,
+                {.node = flags.node_name, .only_self = flags.role == Role::speaker, .drain_wait = flags.drain_wait}),
         report(executor, timers, rng, cluster, events, keeper.world(), flags.node_name),
         route_events(events, keeper.world()),
         liveness(executor,
@@ -83,12 +88,13 @@ struct Speaking {
   }
 
   // What there is to tell of this node's BGP, from what was asked and what the engine says.
-  [[nodiscard]] BgpSituation situation() const {
+  [[nodiscard]] BgpSituation situation() {
     BgpSituation out;
     const BgpDesired& desired = speaker.desired();
     out.problems = speaker.problems();
     if (!desired.global) return out;
-    out.server = BgpConf::NodeStatus{desired.global->router_id, desired.global->as};
+    if (speaker.applied()) announced_nodes = speaker.route_plan().next_hops;
+    out.server = BgpConf::NodeStatus{desired.global->router_id, desired.global->as, announced_nodes};
     for (const BgpPeerConfig& peer : desired.peers) out.sessions.emplace_back(peer.object, session_of(peer));
     return out;
   }
@@ -110,6 +116,7 @@ struct Speaking {
   }
 
   std::unique_ptr<BgpEngine> engine;
+  std::vector<std::string> announced_nodes;  // as of the last time that the engine agreed
   BgpSpeaker speaker;
   BgpReport report;
   RouteEvents route_events;

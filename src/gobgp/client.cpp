@@ -29,6 +29,7 @@ constexpr auto stream_deadline = 10s;
 constexpr std::size_t paths_a_message = 1000;
 constexpr std::size_t most_messages = 2'000'000;  // of one listing; more is no engine of ours
 constexpr std::size_t most_watched = 10'000;
+constexpr std::uint32_t reset_outgoing = 2;
 
 ErrorCode code_of(grpc::StatusCode code) {
   switch (code) {
@@ -305,12 +306,20 @@ asio::awaitable<Result<>> Client::delete_peer(std::string address) {
   return Core::order(core_, "DeletePeer", std::move(request), BERTH_GOBGP_METHOD(DeletePeer));
 }
 
-asio::awaitable<Result<>> Client::add_policy(api::AddPolicyRequest request) {
-  return Core::order(core_, "AddPolicy", std::move(request), BERTH_GOBGP_METHOD(AddPolicy));
-}
-
 asio::awaitable<Result<>> Client::set_policy_assignment(api::SetPolicyAssignmentRequest request) {
   return Core::order(core_, "SetPolicyAssignment", std::move(request), BERTH_GOBGP_METHOD(SetPolicyAssignment));
+}
+
+asio::awaitable<Result<>> Client::set_policies(api::SetPoliciesRequest request) {
+  return Core::order(core_, "SetPolicies", std::move(request), BERTH_GOBGP_METHOD(SetPolicies));
+}
+
+asio::awaitable<Result<>> Client::tell_again() {
+  api::ResetPeerRequest request;
+  request.set_address("all");
+  request.set_soft(true);
+  request.set_direction(reset_outgoing);
+  return Core::order(core_, "ResetPeer", std::move(request), BERTH_GOBGP_METHOD(ResetPeer));
 }
 
 #undef BERTH_GOBGP_METHOD

@@ -35,8 +35,11 @@ class Client {
   asio::awaitable<Result<std::vector<api::Path>>> list_paths(api::Family family);
   // Additions and withdrawals, in this order, in messages of `batch`.
   asio::awaitable<Result<>> change_paths(std::vector<api::Path> paths);
-  asio::awaitable<Result<>> add_policy(api::AddPolicyRequest request);
   asio::awaitable<Result<>> set_policy_assignment(api::SetPolicyAssignmentRequest request);
+  // Replaces the contents of all policies; what is assigned stays assigned, by name.
+  asio::awaitable<Result<>> set_policies(api::SetPoliciesRequest request);
+  // Sessions that are up get all routes once more, as the policies say now.
+  asio::awaitable<Result<>> tell_again();
   // Calls `changed` on the executor with peers whose state changed, the latest of each, until the stream
   // breaks; returns why it did.
   asio::awaitable<Error> watch_peers(std::function<void(std::vector<api::Peer>)> changed);

@@ -33,6 +33,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using gobgp::Client;
+using Audiences = std::map<std::uint32_t, std::vector<BgpOffer>>;
 
 constexpr Duration ping_interval = 5s;
 constexpr int misses_to_kill = 2;  // calls in a row that met their deadline
@@ -157,10 +158,10 @@ class GobgpEngine final : public BgpEngine {
     co_return out;
   }
 
-  std::set<BgpRoute> routes() const override {
-    std::set<BgpRoute> out;
+  BgpRoutes routes() const override {
+    BgpRoutes out;
     if (mirror_.global)
-      for (const auto& [route, path] : mirror_.routes) out.insert(out.end(), route);
+      for (const auto& [route, path] : mirror_.routes) out.emplace_hint(out.end(), route, path.path);
     return out;
   }
 
@@ -210,6 +211,7 @@ class GobgpEngine final : public BgpEngine {
   void forget() {
     mirror_.global.reset();
     mirror_.peers.clear();
+    mirror_.audiences.reset();
     foreign_.clear();
     read_back_needed_ = true;
     misses_ = 0;
@@ -406,7 +408,7 @@ class GobgpEngine final : public BgpEngine {
       if (auto stopped = co_await stop_server(desired.global.has_value()); !stopped) co_return stopped;
     }
     if (steps.start_server) {
-      if (auto started = co_await start_server(*desired.global); !started) co_return started;
+      if (auto started = co_await start_server(*desired.global, desired.audiences); !started) co_return started;
     }
     const auto client = client_;
     if (!client) co_return fail(not_running());
@@ -414,7 +416,10 @@ class GobgpEngine final : public BgpEngine {
     if (steps.start_server || steps.stop_server) foreign_.clear();
     for (const IpAddress& neighbor : steps.delete_peers)
       errors.note(co_await delete_peer(*client, neighbor), "delete peer " + neighbor.to_string());
-    errors.note(co_await change_routes(*client, steps, desired.graceful_shutdown), "change routes");
+    if (steps.widen_audiences && !errors.note(co_await widen_audiences(*client, desired), "set policies")) co_return errors.result();
+    const bool changed = errors.note(co_await change_routes(*client, steps), "change routes");
+    if (steps.narrow_audiences && changed) errors.note(co_await set_audiences(*client, desired.audiences), "set policies");
+    if (steps.tell_again) errors.note(co_await client->tell_again(), "tell routes again");
     for (const BgpPeerConfig& peer : steps.update_peers)
       errors.note(co_await set_peer(*client, peer, false, false), "change peer " + peer.neighbor.to_string());
     for (const BgpPeerConfig& peer : steps.add_peers)
@@ -436,39 +441,56 @@ class GobgpEngine final : public BgpEngine {
     co_return co_await read_back();
   }
 
-  asio::awaitable<Result<>> start_server(const BgpGlobal& global) {
+  asio::awaitable<Result<>> start_server(const BgpGlobal& global, const Audiences& audiences) {
     const auto client = client_;
     if (!client) co_return fail(not_running());
     auto message = gobgp::to_api(global);
     if (!message) co_return fail(message.error().with("start BGP"));
     if (const auto started = co_await client->start_bgp(std::move(*message)); !started) co_return fail(note_error(started.error()));
     // A server without this policy would pass routes on from router to router, so it must not stay.
-    Result<> guarded = co_await client->add_policy(gobgp::only_local_policy());
-    if (guarded) guarded = co_await client->set_policy_assignment(gobgp::only_local_assignment());
-    if (!guarded) {
+    mirror_ = {};
+    if (const auto guarded = co_await set_audiences(*client, audiences); !guarded) {
       supervisor_.kill();
-      co_return fail(note_error(guarded.error()));
+      co_return guarded;
     }
     if (client != client_) co_return fail(not_running());
-    mirror_ = {};
     mirror_.global = global;
     co_return Result<>{};
   }
 
-  asio::awaitable<Result<>> change_routes(Client& client, const BgpSteps& steps, bool graceful_shutdown) {
+  asio::awaitable<Result<>> change_routes(Client& client, const BgpSteps& steps) {
     std::vector<api::Path> paths;
     paths.reserve(steps.add_routes.size() + steps.withdraw_routes.size() + foreign_.size());
-    for (const auto& step : steps.add_routes) paths.push_back(gobgp::to_api(step.route, step.id, graceful_shutdown));
+    for (const auto& step : steps.add_routes) paths.push_back(gobgp::to_api(step.route, step.id, step.path));
     for (const auto& step : steps.withdraw_routes) paths.push_back(gobgp::withdrawal(step.route, step.id));
     std::ranges::copy(foreign_, std::back_inserter(paths));
     if (paths.empty()) co_return Result<>{};
     const auto sent = co_await client.change_paths(std::move(paths));
     if (!sent) co_return fail(note_error(sent.error()));
     foreign_.clear();
-    for (const auto& step : steps.add_routes) mirror_.routes.insert_or_assign(step.route, BgpMirror::Path{step.id, graceful_shutdown});
+    for (const auto& step : steps.add_routes) mirror_.routes.insert_or_assign(step.route, BgpMirror::Path{step.id, step.path});
     for (const auto& step : steps.withdraw_routes) mirror_.routes.erase(step.route);
     counters_.paths_added += steps.add_routes.size();
     counters_.paths_withdrawn += steps.withdraw_routes.size();
+    co_return Result<>{};
+  }
+
+  // What is wanted, and beside it what routes that are there may still have.
+  asio::awaitable<Result<>> widen_audiences(Client& client, const BgpDesired& desired) {
+    Audiences both = desired.audiences;
+    if (mirror_.audiences) both.insert(mirror_.audiences->begin(), mirror_.audiences->end());
+    return set_audiences(client, std::move(both));
+  }
+
+  asio::awaitable<Result<>> set_audiences(Client& client, Audiences audiences) {
+    const bool assigned = mirror_.audiences.has_value();
+    mirror_.audiences.reset();
+    Result<> done = co_await client.set_policies(gobgp::policies(audiences));
+    std::vector<api::SetPolicyAssignmentRequest> assignments = gobgp::policy_assignments();
+    for (auto& assignment : assignments)
+      if (done && !assigned) done = co_await client.set_policy_assignment(std::move(assignment));
+    if (!done) co_return fail(note_error(done.error()));
+    mirror_.audiences = std::move(audiences);
     co_return Result<>{};
   }
 

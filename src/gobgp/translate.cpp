@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <tuple>
 
 #include <fmt/format.h>
 
@@ -13,7 +14,7 @@ namespace {
 constexpr std::uint32_t afi_ip = 1;
 constexpr std::uint32_t afi_ip6 = 2;
 constexpr std::uint32_t safi_unicast = 1;
-constexpr std::uint32_t graceful_shutdown_community = 0xFFFF0000;  // 65535:0, RFC 8326
+constexpr std::uint32_t audience_mark = 0x42455254;
 constexpr std::uint32_t admin_state_down = 2;
 constexpr std::uint32_t remove_private_all = 1;
 constexpr std::uint32_t remove_private_replace = 2;
@@ -23,7 +24,16 @@ constexpr std::uint32_t reject_route = 2;
 constexpr std::uint32_t direction_import = 1;
 constexpr std::uint32_t add_path_receive_mode = 1;
 constexpr std::uint32_t bgp_port = 179;
-constexpr const char* policy_name = "berth-only-local";
+constexpr std::uint32_t direction_export = 2;
+constexpr std::uint32_t set_of_neighbors = 2;
+constexpr std::uint32_t set_of_large_communities = 7;
+constexpr std::uint32_t match_any = 1;
+constexpr std::uint32_t add_communities = 1;
+constexpr std::uint32_t remove_communities = 2;
+constexpr std::uint32_t replace_communities = 3;
+constexpr std::uint32_t replace_med = 2;
+constexpr const char* import_policy = "berth-only-local";
+constexpr const char* export_policy = "berth-audiences";
 
 std::uint32_t remove_private_number(const std::string& text) {
   if (text == "ALL") return remove_private_all;
@@ -102,17 +112,82 @@ std::optional<IpAddress> next_hop_of(const api::Path& path) {
   return std::nullopt;
 }
 
-bool is_marked(const api::Path& path) {
-  for (const api::Attribute& attribute : path.pattrs())
-    if (attribute.has_communities() && std::ranges::find(attribute.communities().communities(), graceful_shutdown_community) !=
-                                           attribute.communities().communities().end())
-      return true;
-  return false;
+// An audience is a mark on the path, which the export policy takes off: a large community that nobody else may use (0 is reserved
+// as its first part, RFC 8092 §5).
+BgpCommunity mark_of(std::uint32_t audience) { return {true, 0, audience_mark, audience}; }
+
+std::uint32_t number_of(const BgpCommunity& community) { return community.a << 16U | community.b; }
+
+void set_attributes(const BgpPath& as, api::Path& path) {
+  api::Attribute standard, large;
+  const auto add_large = [&large](const BgpCommunity& community) {
+    auto& to = *large.mutable_large_communities()->add_communities();
+    to.set_global_admin(community.a);
+    to.set_local_data1(community.b);
+    to.set_local_data2(community.c);
+  };
+  for (const BgpCommunity& community : as.attributes.communities) {
+    if (community.large)
+      add_large(community);
+    else
+      standard.mutable_communities()->add_communities(number_of(community));
+  }
+  if (as.audience != 0) add_large(mark_of(as.audience));
+  if (as.attributes.med) path.add_pattrs()->mutable_multi_exit_disc()->set_med(*as.attributes.med);
+  if (as.attributes.local_pref) path.add_pattrs()->mutable_local_pref()->set_local_pref(*as.attributes.local_pref);
+  if (standard.has_communities()) *path.add_pattrs() = std::move(standard);
+  if (large.has_large_communities()) *path.add_pattrs() = std::move(large);
+}
+
+BgpPath attributes_of(const api::Path& path) {
+  BgpPath out;
+  for (const api::Attribute& attribute : path.pattrs()) {
+    if (attribute.has_multi_exit_disc()) out.attributes.med = attribute.multi_exit_disc().med();
+    if (attribute.has_local_pref()) out.attributes.local_pref = attribute.local_pref().local_pref();
+    for (const std::uint32_t number : attribute.communities().communities())
+      out.attributes.add({false, number >> 16U, number & 0xFFFFU, 0});
+    for (const auto& large : attribute.large_communities().communities()) {
+      const BgpCommunity community{true, large.global_admin(), large.local_data1(), large.local_data2()};
+      if (community == mark_of(community.c))
+        out.audience = community.c;
+      else
+        out.attributes.add(community);
+    }
+  }
+  return out;
 }
 
 void set_prefix(const IpAddress& address, api::NLRI& nlri) {
   nlri.mutable_prefix()->set_prefix(address.to_string());
   nlri.mutable_prefix()->set_prefix_len(static_cast<std::uint32_t>(address.bits()));
+}
+
+void set_offer(const BgpOffer& offer, const std::string& mark, api::Statement::Actions& to) {
+  to.set_route_action(accept_route);
+  api::CommunityAction standard, large;
+  for (const BgpCommunity& community : offer.attributes.communities) {
+    if (community.large)
+      large.add_communities(fmt::format("{}:{}:{}", community.a, community.b, community.c));
+    else
+      standard.add_communities(fmt::format("{}:{}", community.a, community.b));
+  }
+  if (standard.communities_size() > 0) {
+    standard.set_type(add_communities);
+    *to.mutable_community() = std::move(standard);
+  }
+  // One action for large ones: instead of the mark, as there is nothing else on such a path.
+  large.set_type(large.communities_size() > 0 ? replace_communities : remove_communities);
+  if (large.communities_size() == 0) large.add_communities(mark);
+  *to.mutable_large_community() = std::move(large);
+  if (offer.attributes.med) {
+    to.mutable_med()->set_type(replace_med);
+    to.mutable_med()->set_value(*offer.attributes.med);
+  }
+  if (offer.attributes.local_pref) to.mutable_local_pref()->set_value(*offer.attributes.local_pref);
+  if (offer.prepend > 0) {
+    to.mutable_as_prepend()->set_asn(offer.prepend_as);
+    to.mutable_as_prepend()->set_repeat(offer.prepend);
+  }
 }
 
 }  // namespace
@@ -312,7 +387,7 @@ api::Path withdrawal(const BgpRoute& route, std::uint32_t id) {
   return out;
 }
 
-api::Path to_api(const BgpRoute& route, std::uint32_t id, bool graceful_shutdown) {
+api::Path to_api(const BgpRoute& route, std::uint32_t id, const BgpPath& as) {
   api::Path out;
   set_prefix(route.address, *out.mutable_nlri());
   *out.mutable_family() = family_of(route.address.family);
@@ -326,7 +401,7 @@ api::Path to_api(const BgpRoute& route, std::uint32_t id, bool graceful_shutdown
     reach.add_next_hops(route.next_hop.to_string());
     set_prefix(route.address, *reach.add_nlris());
   }
-  if (graceful_shutdown) out.add_pattrs()->mutable_communities()->add_communities(graceful_shutdown_community);
+  set_attributes(as, out);
   return out;
 }
 
@@ -335,27 +410,70 @@ std::optional<ReadPath> path_from_api(const api::Path& path) {
   const auto address = IpAddress::parse(prefix.prefix());
   const auto next_hop = next_hop_of(path);
   if (!address || !next_hop || !is_host_route(prefix, *address)) return std::nullopt;
-  return ReadPath{{*address, *next_hop}, {path.identifier(), is_marked(path)}};
+  return ReadPath{{*address, *next_hop}, {path.identifier(), attributes_of(path)}};
 }
 
 bool is_received(const api::Path& path) { return IpAddress::parse(path.neighbor_ip()).has_value(); }
 
-api::AddPolicyRequest only_local_policy() {
-  api::AddPolicyRequest out;
-  out.mutable_policy()->set_name(policy_name);
-  api::Statement& statement = *out.mutable_policy()->add_statements();
-  statement.set_name(policy_name);
-  statement.mutable_conditions()->set_route_type(route_type_local);
-  statement.mutable_actions()->set_route_action(accept_route);
+std::vector<api::SetPolicyAssignmentRequest> policy_assignments() {
+  std::vector<api::SetPolicyAssignmentRequest> out;
+  for (const auto& [name, direction, otherwise] :
+       {std::tuple{import_policy, direction_import, reject_route}, std::tuple{export_policy, direction_export, accept_route}}) {
+    auto& assignment = *out.emplace_back().mutable_assignment();
+    assignment.set_name("global");
+    assignment.set_direction(direction);
+    assignment.add_policies()->set_name(name);
+    assignment.set_default_action(otherwise);
+  }
   return out;
 }
 
-api::SetPolicyAssignmentRequest only_local_assignment() {
-  api::SetPolicyAssignmentRequest out;
-  out.mutable_assignment()->set_name("global");
-  out.mutable_assignment()->set_direction(direction_import);
-  out.mutable_assignment()->add_policies()->set_name(policy_name);
-  out.mutable_assignment()->set_default_action(reject_route);
+api::SetPoliciesRequest policies(const std::map<std::uint32_t, std::vector<BgpOffer>>& audiences) {
+  api::SetPoliciesRequest out;
+  api::Policy& import = *out.add_policies();
+  import.set_name(import_policy);
+  api::Statement& local = *import.add_statements();
+  local.set_name(import_policy);
+  local.mutable_conditions()->set_route_type(route_type_local);
+  local.mutable_actions()->set_route_action(accept_route);
+
+  api::Policy& to = *out.add_policies();
+  to.set_name(export_policy);
+  const auto add_set = [&out](std::uint32_t type, const std::string& name) -> api::DefinedSet& {
+    api::DefinedSet& set = *out.add_defined_sets();
+    set.set_defined_type(type);
+    set.set_name(name);
+    return set;
+  };
+  const auto add_statement = [&to](const std::string& name, const std::string& marks) -> api::Statement& {
+    api::Statement& statement = *to.add_statements();
+    statement.set_name(name);
+    statement.mutable_conditions()->mutable_large_community_set()->set_type(match_any);
+    statement.mutable_conditions()->mutable_large_community_set()->set_name(marks);
+    return statement;
+  };
+  for (const auto& [audience, offers] : audiences) {
+    const std::string marks = fmt::format("berth-{}", audience);
+    const std::string pattern = fmt::format("^0:{}:{}$", audience_mark, audience);
+    add_set(set_of_large_communities, marks).add_list(pattern);
+    for (std::size_t i = 0; i < offers.size(); ++i) {
+      const BgpOffer& offer = offers[i];
+      if (offer.peers.empty()) continue;
+      const std::string name = fmt::format("{}-{}", marks, i);
+      api::DefinedSet& neighbors = add_set(set_of_neighbors, name);
+      for (const IpAddress& peer : offer.peers) neighbors.add_list(fmt::format("{}/{}", peer.to_string(), peer.bits()));
+      api::Statement& statement = add_statement(name, marks);
+      statement.mutable_conditions()->mutable_neighbor_set()->set_type(match_any);
+      statement.mutable_conditions()->mutable_neighbor_set()->set_name(name);
+      set_offer(offer, pattern, *statement.mutable_actions());
+    }
+    add_statement(marks + "-nobody-else", marks).mutable_actions()->set_route_action(reject_route);
+  }
+  // Without a statement gobgpd takes a policy for one that is not there.
+  if (audiences.empty()) {
+    add_set(set_of_large_communities, "berth-none").add_list(fmt::format("^0:{}:0$", audience_mark));
+    add_statement("berth-none", "berth-none").mutable_actions()->set_route_action(reject_route);
+  }
   return out;
 }
 

@@ -2,6 +2,7 @@
 // trusted: what makes no sense is left out.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -33,7 +34,7 @@ BgpPeerStatus status_from_api(const api::Peer& peer);
 std::string disconnect_text(const api::PeerState& state);
 
 api::Family family_of(IpFamily family);
-api::Path to_api(const BgpRoute& route, std::uint32_t id, bool graceful_shutdown);
+api::Path to_api(const BgpRoute& route, std::uint32_t id, const BgpPath& as);
 api::Path withdrawal(const BgpRoute& route, std::uint32_t id);
 struct ReadPath {
   BgpRoute route;
@@ -44,8 +45,9 @@ std::optional<ReadPath> path_from_api(const api::Path& path);
 // Whether a router sent it.
 bool is_received(const api::Path& path);
 
-// The policy that accepts no route from anybody but us.
-api::AddPolicyRequest only_local_policy();
-api::SetPolicyAssignmentRequest only_local_assignment();
+// No route is accepted from anybody but us, and a route with an audience goes to nobody else. They replace all that there was before.
+api::SetPoliciesRequest policies(const std::map<std::uint32_t, std::vector<BgpOffer>>& audiences);
+// To be made once, after the first of those: they hold the policies by name.
+std::vector<api::SetPolicyAssignmentRequest> policy_assignments();
 
 }  // namespace berth::gobgp

@@ -79,16 +79,19 @@ TEST(Translate, GlobalReadsBack) {
 TEST(Translate, PathsReadBack) {
   for (const auto& [address, next_hop] : {std::pair{"203.0.113.1", "10.0.0.1"}, {"2001:db8::1", "2001:db8:1::1"}}) {
     const BgpRoute route{*IpAddress::parse(address), *IpAddress::parse(next_hop)};
-    const auto read = path_from_api(to_api(route, 7, true));
+    BgpPath as;
+    as.attributes = {{{false, 65535, 0, 0}, {true, 64512, 1, 2}}, 10, 200};
+    as.audience = 77;
+    const auto read = path_from_api(to_api(route, 7, as));
     ASSERT_TRUE(read);
     EXPECT_EQ(read->route, route);
-    EXPECT_EQ(read->path, (BgpMirror::Path{7, true}));
+    EXPECT_EQ(read->path, (BgpMirror::Path{7, as}));
     EXPECT_TRUE(withdrawal(route, 7).is_withdraw());
   }
 }
 
 TEST(Translate, APathOfAnotherShapeIsNotOurs) {
-  api::Path path = to_api({IpAddress::v4(1), IpAddress::v4(2)}, 1, false);
+  api::Path path = to_api({IpAddress::v4(1), IpAddress::v4(2)}, 1, {});
   path.mutable_nlri()->mutable_prefix()->set_prefix_len(24);
   EXPECT_FALSE(path_from_api(path));
   EXPECT_FALSE(path_from_api(api::Path{}));

@@ -306,6 +306,16 @@ struct GracefulRestart {
 BOOST_DESCRIBE_STRUCT(GracefulRestart,
                       (),
                       (enabled, restartTime, helperOnly, deferralTime, notificationEnabled, longlivedEnabled, staleRoutesTime))
+struct Advertisement {
+  std::string name;
+  std::vector<std::string> pools;
+  std::vector<std::string> peers;
+  std::vector<std::string> communities;
+  std::optional<std::int64_t> localPref;
+  std::optional<std::int64_t> med;
+  std::int64_t asPathPrepend = 0;
+};
+BOOST_DESCRIBE_STRUCT(Advertisement, (), (name, pools, peers, communities, localPref, med, asPathPrepend))
 struct BgpConfSpec {
   std::uint32_t as = 0;
   std::map<std::string, std::uint32_t> asPerRack;
@@ -316,15 +326,28 @@ struct BgpConfSpec {
   bool useMultiplePaths = false;
   std::optional<GracefulRestart> gracefulRestart;
   std::string policy;
+  std::vector<Advertisement> advertisements;
+  std::map<std::string, std::string> communityNames;
 };
 BOOST_DESCRIBE_STRUCT(BgpConfSpec,
                       (),
-                      (as, asPerRack, routerId, listenPort, listenAddresses, families, useMultiplePaths, gracefulRestart, policy))
+                      (as,
+                       asPerRack,
+                       routerId,
+                       listenPort,
+                       listenAddresses,
+                       families,
+                       useMultiplePaths,
+                       gracefulRestart,
+                       policy,
+                       advertisements,
+                       communityNames))
 struct NodeConfStatus {
   std::string routerId;
   std::uint32_t as = 0;
+  std::vector<std::string> nextHops;
 };
-BOOST_DESCRIBE_STRUCT(NodeConfStatus, (), (routerId, as))
+BOOST_DESCRIBE_STRUCT(NodeConfStatus, (), (routerId, as, nextHops))
 struct BgpConfStatus {
   std::map<std::string, NodeConfStatus> nodesConfStatus;
 };

@@ -335,8 +335,12 @@ BgpConf to_model(api::BgpConf object) {
   conf.use_multiple_paths = object.spec.useMultiplePaths;
   if (object.spec.gracefulRestart) conf.graceful_restart = to_model(*object.spec.gracefulRestart);
   conf.policy = std::move(object.spec.policy);
+  for (api::Advertisement& from : object.spec.advertisements)
+    conf.advertisements.push_back({std::move(from.name), std::move(from.pools), std::move(from.peers), std::move(from.communities),
+                                   from.localPref, from.med, from.asPathPrepend});
+  conf.community_names = std::move(object.spec.communityNames);
   for (auto& [node, status] : object.status.nodesConfStatus)
-    conf.nodes_status.emplace(node, BgpConf::NodeStatus{std::move(status.routerId), status.as});
+    conf.nodes_status.emplace(node, BgpConf::NodeStatus{std::move(status.routerId), status.as, std::move(status.nextHops)});
   return conf;
 }
 

@@ -3,6 +3,7 @@
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
+#include <boost/json/value_from.hpp>
 #include <fmt/format.h>
 
 namespace berth::kube {
@@ -154,7 +155,8 @@ std::string pool_status_patch(const Pool::Status& status) {
 }
 
 std::string conf_status_patch(const std::string& node, const std::optional<BgpConf::NodeStatus>& status) {
-  json::value entry = status ? json::value(json::object{{"routerId", status->router_id}, {"as", status->as}}) : json::value(nullptr);
+  json::value entry = nullptr;
+  if (status) entry = json::object{{"routerId", status->router_id}, {"as", status->as}, {"nextHops", json::value_from(status->next_hops)}};
   json::object nodes;
   nodes[node] = std::move(entry);
   return json::serialize(json::object{{"status", json::object{{"nodesConfStatus", std::move(nodes)}}}});

@@ -176,8 +176,45 @@ class Converting {
     const std::int64_t as = std::ranges::max_element(systems, {}, [](const auto& one) { return one.second; })->first;
     json::object conf = manifest("BgpConf", "default");
     conf["spec"] = json::object{{"as", as}};
+    convert_advertisements(conf["spec"].as_object());
     out_.manifests += to_yaml(conf);
     for (Source& peer : peers_) convert_peer(peer, as);
+  }
+
+  // Where no advertisement says more than pools, everything goes to all, and nothing needs to be said.
+  void convert_advertisements(json::object& spec) {
+    json::array list;
+    bool any = false;
+    for (Source& from : bgp_) {
+      json::object to{{"name", from.name}};
+      json::array pools;
+      for (const Source& pool : pools_)
+        if (selects(from, pool)) pools.emplace_back(pool.name);
+      if (pools.empty()) continue;
+      if (pools.size() < pools_.size()) to["pools"] = std::move(pools);
+      for (const char* field : {"peers", "communities"})
+        if (const auto values = strings_of(from.take(field)); !values.empty()) {
+          to[field] = to_json(values);
+          any = true;
+        }
+      if (const json::value* preference = from.take("localPref"); preference != nullptr && preference->is_int64()) {
+        to["localPref"] = *preference;
+        any = true;
+      }
+      list.push_back(std::move(to));
+    }
+    if (!any) return;
+    spec["advertisements"] = std::move(list);
+    json::object names;
+    for (Source& other : others_) {
+      if (other.kind != "Community") continue;
+      const json::value* values = other.take("communities");
+      if (values == nullptr || !values->is_array()) continue;
+      for (const json::value& one : values->as_array())
+        if (const json::object* alias = one.if_object(); alias != nullptr)
+          names[string_of(alias->if_contains("name"))] = string_of(alias->if_contains("value"));
+    }
+    if (!names.empty()) spec["communityNames"] = std::move(names);
   }
 
   void convert_peer(Source& peer, std::int64_t as) {
@@ -294,7 +331,9 @@ class Converting {
     json::object spec{{"address", address}};
     set_protocol(pool, ranges->front(), spec);
     if (bool_of(pool.take("avoidBuggyIPs"), false)) spec["avoidBuggyIPs"] = true;
-    pool.leave_out_if_set("bgpAdvertisements", "addresses are announced to every BgpPeer, one route each, without attributes");
+    pool.leave_out_if_set(
+        "bgpAdvertisements",
+        "say it in spec.advertisements of the BgpConf; until then addresses go to every BgpPeer, one route each, without attributes");
     bind(pool, spec);
     json::object made = manifest("Eip", pool.name);
     if (default_ == pool.name) made["metadata"].as_object()["annotations"] = json::object{{keys::default_pool, "true"}};
@@ -399,12 +438,10 @@ class Converting {
     static_cast<void>(selects(advertisement, advertisement));
     advertisement.leave_out_if_set("aggregationLength", "each address is a route of its own", 32);
     advertisement.leave_out_if_set("aggregationLengthV6", "each address is a route of its own", 128);
-    advertisement.leave_out_if_set("localPref", "routes have no LOCAL_PREF");
-    advertisement.leave_out_if_set("communities", "routes have no communities");
     advertisement.leave_out_if_set("nodeSelectors",
                                    "every node that may carry traffic is a next hop; take one out by the label "
                                    "node.kubernetes.io/exclude-from-external-load-balancers");
-    advertisement.leave_out_if_set("peers", "every address is announced to every BgpPeer");
+    for (const char* field : {"localPref", "communities", "peers"}) advertisement.take(field);
   }
 
   static void read_other(Source& other) {
@@ -415,7 +452,6 @@ class Converting {
       return;
     }
     for (const auto& [key, value] : other.spec) other.take(key);
-    if (other.kind == "Community") other.left_out.push_back({other.title(), "", "routes have no communities"});
     if (other.kind == "ConfigMap")
       other.left_out.push_back(
           {other.title(), "", "is MetalLB's configuration before 0.13: have MetalLB's own converter make objects of it first"});

@@ -4,6 +4,7 @@
 
 #include <compare>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -20,6 +21,39 @@ struct BgpRoute {
   IpAddress next_hop;
   auto operator<=>(const BgpRoute&) const = default;
 };
+
+// Standard (RFC 1997: two halves of 16 bits) or large (RFC 8092: three of 32).
+struct BgpCommunity {
+  bool large = false;
+  std::uint32_t a = 0, b = 0, c = 0;
+  auto operator<=>(const BgpCommunity&) const = default;
+};
+inline constexpr BgpCommunity graceful_shutdown_community{false, 65535, 0, 0};  // RFC 8326
+
+struct BgpAttributes {
+  std::vector<BgpCommunity> communities;  // sorted, one each: add()
+  std::optional<std::uint32_t> med;         // smaller is preferred, among routes of one AS
+  std::optional<std::uint32_t> local_pref;  // larger is preferred; only routers of our own AS get it
+  void add(const BgpCommunity& community);
+  auto operator<=>(const BgpAttributes&) const = default;
+};
+
+// A route as some of the routers get it.
+struct BgpOffer {
+  std::set<IpAddress> peers;
+  BgpAttributes attributes;
+  std::uint32_t prepend = 0;     // so many times more is...
+  std::uint32_t prepend_as = 0;  // ...this number in the AS path
+  auto operator<=>(const BgpOffer&) const = default;
+};
+
+struct BgpPath {
+  BgpAttributes attributes;
+  // 0: every router gets the route, so. Otherwise those whom BgpDesired::audiences names get it, as is said there.
+  std::uint32_t audience = 0;
+  auto operator<=>(const BgpPath&) const = default;
+};
+using BgpRoutes = std::map<BgpRoute, BgpPath>;
 
 // A change of any of these needs a restart of the BGP server, which is planned (graceful restart).
 struct BgpGlobal {
@@ -75,9 +109,8 @@ struct BgpPeerConfig {
 struct BgpDesired {
   std::optional<BgpGlobal> global;  // absent: BGP is not configured; no session, no route
   std::vector<BgpPeerConfig> peers;  // sorted by neighbour, one each
-  std::set<BgpRoute> routes;
-  // RFC 8326: routes carry the community GRACEFUL_SHUTDOWN (65535:0), so that others are preferred.
-  bool graceful_shutdown = false;
+  BgpRoutes routes;
+  std::map<std::uint32_t, std::vector<BgpOffer>> audiences;  // no router is in two offers of one
   bool operator==(const BgpDesired&) const = default;
 };
 

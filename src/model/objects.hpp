@@ -269,10 +269,21 @@ struct BgpConf {
   bool use_multiple_paths = false;
   std::optional<GracefulRestart> graceful_restart;
   std::string policy;
+  struct Advertisement {
+    std::string name = {};
+    std::vector<std::string> pools = {}, peers = {};  // by name; empty: all
+    std::vector<std::string> communities = {};        // as written
+    std::optional<std::int64_t> local_pref = {}, med = {};
+    std::int64_t as_path_prepend = 0;
+    bool operator==(const Advertisement&) const = default;
+  };
+  std::vector<Advertisement> advertisements;
+  std::map<std::string, std::string> community_names;
 
   struct NodeStatus {
     std::string router_id;
     std::uint32_t as = 0;
+    std::vector<std::string> next_hops;  // nodes that this one announces, or would, sorted
     bool operator==(const NodeStatus&) const = default;
   };
   std::map<std::string, NodeStatus> nodes_status;  // status.nodesConfStatus

@@ -9,6 +9,7 @@
 
 #include "base/result.hpp"
 #include "base/text.hpp"
+#include "plan/advertise.hpp"
 
 namespace berth {
 namespace {
@@ -62,20 +63,27 @@ class Configurer {
     }
     configure_peers(*conf);
     configure_global(*conf);
+    check_advertisements(*conf);
     if (!out_.global) out_.peers.clear();
     return std::move(out_);
   }
 
  private:
+  // What they say is used by plan/advertise.hpp.
+  void check_advertisements(const BgpConf& conf) {
+    const Advertiser advertiser{&conf};
+    for (const std::string& problem : advertiser.problems()) report(conf, problem);
+    for (std::size_t i = 0; i < conf.advertisements.size(); ++i)
+      for (const std::string& peer : conf.advertisements[i].peers)
+        if (world_.bgp_peers.find(peer) == nullptr)
+          report(conf, fmt::format("spec.advertisements[{}].peers: there is no BgpPeer \"{}\"", i, clipped(peer, 60)));
+  }
+
   void configure_global(const BgpConf& conf) {
     BgpGlobal global;
-    global.as = conf.as;
-    bool by_rack = false;
-    if (const auto rack = self_->labels.find(keys::rack); rack != self_->labels.end())
-      if (const auto as = conf.as_per_rack.find(rack->second); as != conf.as_per_rack.end() && as->second > 0) {
-        global.as = as->second;
-        by_rack = true;
-      }
+    const std::optional<std::uint32_t> of_rack = rack_as(conf);
+    const bool by_rack = of_rack.has_value();
+    global.as = of_rack.value_or(conf.as);
     if (global.as == 0) {
       report(conf, "spec.as is 0: set this cluster's AS number, 1 to 4294967295");
       out_.global = previous_.global;
@@ -86,6 +94,14 @@ class Configurer {
     global.listen_addresses = conf.listen_addresses;
     global.use_multiple_paths = conf.use_multiple_paths;
     out_.global = std::move(global);
+  }
+
+  [[nodiscard]] std::optional<std::uint32_t> rack_as(const BgpConf& conf) const {
+    const auto rack = self_->labels.find(keys::rack);
+    if (rack == self_->labels.end()) return std::nullopt;
+    const auto as = conf.as_per_rack.find(rack->second);
+    if (as == conf.as_per_rack.end() || as->second == 0) return std::nullopt;
+    return as->second;
   }
 
   // OpenELB puts a configured router id on every node alike, and routers may drop the second session.
@@ -156,8 +172,17 @@ class Configurer {
       return refuse(fmt::format("spec.ebgpMultihop.multihopTtl {} is not from 1 to 255", peer.ebgp_multihop_ttl));
     auto bfd = configure_bfd(peer, *neighbor);
     if (!bfd) return fail(bfd.error());
-    if (!peer.remote_address.empty() && !IpAddress::parse(peer.remote_address))
+    const auto remote = IpAddress::parse(peer.remote_address);
+    if (!peer.remote_address.empty() && !remote)
       return refuse(fmt::format("spec.transport.remoteAddress \"{}\" is no IP address", clipped(peer.remote_address, 60)));
+    if (remote && *remote != *neighbor)
+      report(peer, fmt::format("spec.transport.remoteAddress {} has no effect: GoBGP connects to spec.conf.neighborAddress; put it there",
+                               peer.remote_address));
+    const std::uint32_t own = peer.local_as != 0 ? peer.local_as : rack_as(conf).value_or(conf.as);
+    if (own == peer.peer_as && peer.remove_private_as != "NONE" && !peer.remove_private_as.empty())
+      return refuse("spec.conf.removePrivateAs makes no sense for a router of our own AS: take it out");
+    if (own == peer.peer_as && peer.replace_peer_as)
+      return refuse("spec.conf.replacePeerAs makes no sense for a router of our own AS: take it out");
 
     BgpPeerConfig out;
     // RFC 4271 §4.2: 0 or at least 3; 0 would leave a dead session standing for ever.

@@ -35,7 +35,7 @@ BgpConfiguration plan(Given given, const BgpDesired& previous = {}) {
   return plan_bgp_configuration(world({.nodes = std::move(given.nodes), .confs = std::move(given.confs), .peers = std::move(given.peers)}),
                                 "a", previous);
 }
-BgpDesired as_desired(const BgpConfiguration& from) { return {from.global, from.peers, {}, false}; }
+BgpDesired as_desired(const BgpConfiguration& from) { return {from.global, from.peers, {}, {}}; }
 std::string first_problem(const BgpConfiguration& from) { return from.problems.empty() ? "" : from.problems.front().text; }
 
 #define EXPECT_SAYS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
@@ -141,6 +141,36 @@ TEST(BgpConfig, ABadEditOfAPeerIsReportedAndTheSessionStays) {
     EXPECT_SAYS(fresh.problems[0].text, row.says);
     EXPECT_EQ(plan({.peers = {spoilt}}, before).peers, before.peers) << row.says;
   }
+}
+
+// gobgpd refuses these two as a whole, and again and again.
+TEST(BgpConfig, WhatIsForOtherAssIsRefusedInsideOurOwn) {
+  const auto inside = [](BgpPeer& p) { p.peer_as = 65000; };
+  const auto remove = [](BgpPeer& p) { p.remove_private_as = "ALL"; };
+  const auto replace = [](BgpPeer& p) { p.replace_peer_as = true; };
+  for (const BgpPeer& wrong : {peer("r", "10.0.0.254", inside, remove), peer("r", "10.0.0.254", inside, replace)}) {
+    const auto out = plan({.peers = {wrong}});
+    EXPECT_TRUE(out.peers.empty());
+    EXPECT_SAYS(first_problem(out), "makes no sense for a router of our own AS");
+  }
+  EXPECT_EQ(plan({.peers = {peer("r", "10.0.0.254", remove, replace)}}).peers.size(), 1U);
+  EXPECT_EQ(plan({.peers = {peer("r", "10.0.0.254", inside, remove, [](BgpPeer& p) { p.local_as = 65009; })}}).peers.size(), 1U);
+}
+
+TEST(BgpConfig, ARemoteAddressThatGoBgpDoesNotUseIsTold) {
+  const auto out = plan({.peers = {peer("r", "10.0.0.254", [](BgpPeer& p) { p.remote_address = "10.0.0.253"; })}});
+  EXPECT_EQ(out.peers.size(), 1U);
+  EXPECT_SAYS(first_problem(out), "spec.transport.remoteAddress 10.0.0.253 has no effect");
+  EXPECT_EQ(first_problem(plan({.peers = {peer("r", "10.0.0.254", [](BgpPeer& p) { p.remote_address = "10.0.0.254"; })}})), "");
+}
+
+TEST(BgpConfig, WhatAdvertisementsSayWrongIsReported) {
+  BgpConf with = conf();
+  with.advertisements = {{.peers = {"r", "nobody"}, .communities = {"x"}}};
+  const auto out = plan({.confs = {with}, .peers = {peer("r", "10.0.0.254")}});
+  ASSERT_EQ(out.problems.size(), 2U);
+  EXPECT_SAYS(out.problems[0].text, "spec.advertisements[0].communities: community \"x\"");
+  EXPECT_SAYS(out.problems[1].text, "spec.advertisements[0].peers: there is no BgpPeer \"nobody\"");
 }
 
 TEST(BgpConfig, TheKeepaliveFollowsTheHoldTime) {

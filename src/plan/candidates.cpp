@@ -10,12 +10,11 @@ bool probes_work(const AnsweringNodes& answering) {
   return answering.size() < 2 || std::ranges::any_of(answering, [](const auto& item) { return item.second; });
 }
 
-std::optional<NodeExclusion> judge(const Node& node, const std::set<std::string>& draining, std::optional<bool> answers) {
+std::optional<NodeExclusion> judge(const Node& node, std::optional<bool> answers) {
   if (node.deleting) return NodeExclusion::being_removed;
   if (node.labels.contains(keys::exclude_node)) return NodeExclusion::exclude_label;
   for (const std::string& taint : node.taints)
     if (taint == keys::autoscaler_taint || taint == keys::out_of_service_taint) return NodeExclusion::being_removed;
-  if (draining.contains(node.name)) return NodeExclusion::draining;
   if (node.network_unavailable) return NodeExclusion::network_unavailable;
   if (answers == false) return NodeExclusion::unreachable;
   if (!node.ready && !answers) return NodeExclusion::not_ready;
@@ -28,6 +27,12 @@ std::set<std::string> intersect(const std::set<std::string>& a, const std::set<s
   return out;
 }
 
+std::set<std::string> without(const std::set<std::string>& a, const std::set<std::string>& b) {
+  std::set<std::string> out;
+  std::ranges::set_difference(a, b, std::inserter(out, out.end()));
+  return out;
+}
+
 }  // namespace
 
 std::string_view to_string(NodeExclusion exclusion) {
@@ -37,10 +42,11 @@ std::string_view to_string(NodeExclusion exclusion) {
     case NodeExclusion::network_unavailable: return "network_unavailable";
     case NodeExclusion::not_ready: return "not_ready";
     case NodeExclusion::unreachable: return "unreachable";
-    case NodeExclusion::draining: return "draining";
   }
   return "unknown";
 }
+
+bool is_planned(NodeExclusion exclusion) { return exclusion == NodeExclusion::exclude_label || exclusion == NodeExclusion::being_removed; }
 
 std::string_view to_string(CandidateReason reason) {
   switch (reason) {
@@ -52,16 +58,13 @@ std::string_view to_string(CandidateReason reason) {
   return "unknown";
 }
 
-EligibleNodes eligible_nodes(const Table<Node>& nodes,
-                             const std::set<std::string>& last_good,
-                             const std::set<std::string>& draining,
-                             const AnsweringNodes& answering) {
+EligibleNodes eligible_nodes(const Table<Node>& nodes, const std::set<std::string>& last_good, const AnsweringNodes& answering) {
   EligibleNodes out;
   const bool trusted = probes_work(answering);
   for (const auto& [name, node] : nodes.rows()) {
     const auto answer = answering.find(name);
     const std::optional<bool> answers = trusted && answer != answering.end() ? std::optional{answer->second} : std::nullopt;
-    if (const auto exclusion = judge(node, draining, answers))
+    if (const auto exclusion = judge(node, answers))
       out.excluded.emplace(name, *exclusion);
     else
       out.nodes.insert(name);
@@ -94,7 +97,10 @@ std::map<ObjectName, ServiceEndpoints> merge_endpoints(const Table<EndpointSlice
   return out;
 }
 
-Candidates candidates(const Service& service, const ServiceEndpoints* endpoints, const EligibleNodes& eligible) {
+Candidates candidates(const Service& service,
+                      const ServiceEndpoints* endpoints,
+                      const EligibleNodes& eligible,
+                      const std::set<std::string>& fresh) {
   const auto opted = service.annotations.find(keys::without_endpoints);
   const bool without_endpoints = opted != service.annotations.end() && opted->second == "true";
   const bool serving = endpoints != nullptr && (endpoints->ready || endpoints->serving);
@@ -104,9 +110,10 @@ Candidates candidates(const Service& service, const ServiceEndpoints* endpoints,
     return {eligible.nodes, CandidateReason::ok};
   }
   if (!serving) return {{}, CandidateReason::no_endpoints};
-  // Ready ones if any node has one; while there is none, those that still serve (KEP-1669).
-  std::set<std::string> nodes = intersect(endpoints->ready_nodes, eligible.nodes);
-  if (nodes.empty()) nodes = intersect(endpoints->serving_nodes, eligible.nodes);
+  const std::set<std::string> ready = intersect(endpoints->ready_nodes, eligible.nodes);
+  std::set<std::string> nodes = without(ready, fresh);
+  if (nodes.empty()) nodes = without(intersect(endpoints->serving_nodes, eligible.nodes), ready);
+  if (nodes.empty()) nodes = ready;
   if (nodes.empty()) return {{}, CandidateReason::no_local_nodes};
   return {std::move(nodes), CandidateReason::ok};
 }

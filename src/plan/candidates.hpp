@@ -19,9 +19,10 @@ enum class NodeExclusion : std::uint8_t {
   network_unavailable,  // condition NetworkUnavailable is True
   not_ready,            // condition Ready is not True, and nothing shows that its data path lives
   unreachable,          // it answered probes and does not any more
-  draining,             // asked for by an operator
 };
 std::string_view to_string(NodeExclusion exclusion);
+// Somebody wants it so, and it works as before: what is under way on the node is waited for.
+bool is_planned(NodeExclusion exclusion);
 
 struct EligibleNodes {
   std::set<std::string> nodes;
@@ -31,10 +32,7 @@ struct EligibleNodes {
 
 // `last_good` is what this function answered before, as far as it was not stale. `answering` is what probes say: a node that answers
 // is kept though it is NotReady. If none of several answers, it is we who can't ask, and nothing follows.
-EligibleNodes eligible_nodes(const Table<Node>& nodes,
-                             const std::set<std::string>& last_good,
-                             const std::set<std::string>& draining,
-                             const AnsweringNodes& answering);
+EligibleNodes eligible_nodes(const Table<Node>& nodes, const std::set<std::string>& last_good, const AnsweringNodes& answering);
 
 // The endpoints of one Service, merged over its slices.
 struct ServiceEndpoints {
@@ -58,6 +56,11 @@ struct Candidates {
   CandidateReason reason = CandidateReason::ok;
 };
 
-Candidates candidates(const Service& service, const ServiceEndpoints* endpoints, const EligibleNodes& eligible);
+// `fresh`: nodes whose first ready endpoint is so new that kube-proxy there may not know it yet. With policy Local they wait while others
+// can do without them: such as are ready for longer, or else such whose endpoints end but still serve (KEP-1669).
+Candidates candidates(const Service& service,
+                      const ServiceEndpoints* endpoints,
+                      const EligibleNodes& eligible,
+                      const std::set<std::string>& fresh = {});
 
 }  // namespace berth

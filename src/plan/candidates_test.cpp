@@ -10,11 +10,8 @@ namespace {
 using namespace berth::testing;
 using Names = std::set<std::string>;
 
-EligibleNodes eligible(std::vector<Node> nodes,
-                       const Names& last_good = {},
-                       const Names& draining = {},
-                       const AnsweringNodes& answering = {}) {
-  return eligible_nodes(world({.nodes = std::move(nodes)}).nodes, last_good, draining, answering);
+EligibleNodes eligible(std::vector<Node> nodes, const Names& last_good = {}, const AnsweringNodes& answering = {}) {
+  return eligible_nodes(world({.nodes = std::move(nodes)}).nodes, last_good, answering);
 }
 auto tainted(std::string_view key) {
   return [=](Node& node) { node.taints.emplace_back(key); };
@@ -26,17 +23,13 @@ TEST(EligibleNodes, EachExclusionHasItsReason) {
        node("scaled-down", "10.0.0.3", tainted(keys::autoscaler_taint)),
        node("out-of-service", "10.0.0.4", tainted(keys::out_of_service_taint)), node("deleted", "10.0.0.5", deleting<Node>),
        node("no-network", "10.0.0.6", [](Node& n) { n.network_unavailable = true; }), node("not-ready", "10.0.0.7", not_ready),
-       node("drained", "10.0.0.8"), node("cordoned", "10.0.0.9", tainted("node.kubernetes.io/unschedulable"))},
-      {}, {"drained"});
+       node("cordoned", "10.0.0.9", tainted("node.kubernetes.io/unschedulable"))});
   EXPECT_EQ(out.nodes, (Names{"good", "cordoned"}));
   EXPECT_FALSE(out.stale);
-  const std::map<std::string, NodeExclusion> expected{{"labelled", NodeExclusion::exclude_label},
-                                                      {"scaled-down", NodeExclusion::being_removed},
-                                                      {"out-of-service", NodeExclusion::being_removed},
-                                                      {"deleted", NodeExclusion::being_removed},
-                                                      {"no-network", NodeExclusion::network_unavailable},
-                                                      {"not-ready", NodeExclusion::not_ready},
-                                                      {"drained", NodeExclusion::draining}};
+  const std::map<std::string, NodeExclusion> expected{
+      {"labelled", NodeExclusion::exclude_label},         {"scaled-down", NodeExclusion::being_removed},
+      {"out-of-service", NodeExclusion::being_removed},   {"deleted", NodeExclusion::being_removed},
+      {"no-network", NodeExclusion::network_unavailable}, {"not-ready", NodeExclusion::not_ready}};
   EXPECT_EQ(out.excluded, expected);
 }
 
@@ -54,13 +47,14 @@ TEST(EligibleNodes, WithoutALastGoodSetAllSuspectedOnesServe) {
 }
 
 TEST(EligibleNodes, WhatAnOperatorExcludedStaysOutEvenIfNobodyIsLeft) {
-  const EligibleNodes out = eligible({node("a", "10.0.0.1", labelled(keys::exclude_node, "")), node("b", "10.0.0.2")}, {"a", "b"}, {"b"});
+  const EligibleNodes out = eligible(
+      {node("a", "10.0.0.1", labelled(keys::exclude_node, "")), node("b", "10.0.0.2", labelled(keys::exclude_node, ""))}, {"a", "b"});
   EXPECT_EQ(out.nodes, Names{});
   EXPECT_FALSE(out.stale);
 }
 
 TEST(EligibleNodes, WhoDoesNotAnswerAnyMoreIsOutThoughReady) {
-  const EligibleNodes out = eligible({node("a", "10.0.0.1"), node("b", "10.0.0.2"), node("c", "10.0.0.3")}, {}, {},
+  const EligibleNodes out = eligible({node("a", "10.0.0.1"), node("b", "10.0.0.2"), node("c", "10.0.0.3")}, {},
                                      {{"b", false}, {"c", true}});
   EXPECT_EQ(out.nodes, (Names{"a", "c"}));
   EXPECT_EQ(out.excluded.at("b"), NodeExclusion::unreachable);
@@ -68,18 +62,17 @@ TEST(EligibleNodes, WhoDoesNotAnswerAnyMoreIsOutThoughReady) {
 
 TEST(EligibleNodes, WhoAnswersIsInThoughNotReady) {
   const auto nodes = [] { return std::vector{node("a", "10.0.0.1"), node("b", "10.0.0.2", not_ready), node("c", "10.0.0.3", not_ready)}; };
-  EXPECT_EQ(eligible(nodes(), {}, {}, {{"b", true}}).nodes, (Names{"a", "b"})) << "of c nothing is known";
+  EXPECT_EQ(eligible(nodes(), {}, {{"b", true}}).nodes, (Names{"a", "b"})) << "of c nothing is known";
 }
 
 TEST(EligibleNodes, IfNoneOfSeveralAnswersWeCannotAsk) {
   const auto nodes = [] { return std::vector{node("a", "10.0.0.1"), node("b", "10.0.0.2"), node("c", "10.0.0.3")}; };
-  EXPECT_EQ(eligible(nodes(), {}, {}, {{"b", false}, {"c", false}}).nodes, (Names{"a", "b", "c"}));
-  EXPECT_EQ(eligible(nodes(), {}, {}, {{"b", false}}).nodes, (Names{"a", "c"})) << "a single one is believed";
+  EXPECT_EQ(eligible(nodes(), {}, {{"b", false}, {"c", false}}).nodes, (Names{"a", "b", "c"}));
+  EXPECT_EQ(eligible(nodes(), {}, {{"b", false}}).nodes, (Names{"a", "c"})) << "a single one is believed";
 }
 
 TEST(EligibleNodes, ALabelOutweighsAnAnswer) {
-  const EligibleNodes out = eligible({node("a", "10.0.0.1"), node("b", "10.0.0.2", labelled(keys::exclude_node, ""))}, {}, {},
-                                     {{"b", true}});
+  const EligibleNodes out = eligible({node("a", "10.0.0.1"), node("b", "10.0.0.2", labelled(keys::exclude_node, ""))}, {}, {{"b", true}});
   EXPECT_EQ(out.nodes, Names{"a"});
 }
 

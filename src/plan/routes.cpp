@@ -1,6 +1,7 @@
 #include "plan/routes.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace berth {
 namespace {
@@ -22,17 +23,26 @@ bool shows(const Service& service, const IpAddress& ip) {
 class RoutePlanner {
  public:
   RoutePlanner(const World& world, RouteMemory& memory, const RouteOptions& options, Instant now)
-      : world_(world), memory_(memory), options_(options), now_(now), endpoints_(merge_endpoints(world.endpoint_slices)) {}
+      : world_(world),
+        memory_(memory),
+        options_(options),
+        now_(now),
+        endpoints_(merge_endpoints(world.endpoint_slices)),
+        advertiser_(world.bgp_confs.find("default")) {}
 
   RoutePlan run() {
-    plan_.nodes = eligible_nodes(world_.nodes, memory_.last_good_nodes, memory_.draining, memory_.answering);
+    plan_.nodes = eligible_nodes(world_.nodes, memory_.last_good_nodes, memory_.answering);
     if (!plan_.nodes.stale) memory_.last_good_nodes = plan_.nodes.nodes;
     limit_to_rack();
+    let_go();
+    plan_.next_hops.assign(reachable_.nodes.begin(), reachable_.nodes.end());
     std::map<std::pair<IpAddress, Uid>, Instant> still_unpublished;
     for (const auto& [name, block] : world_.blocks.rows())
       for (const auto& [ip, entry] : block.addresses)
         if (!entry.holders.empty()) judge(ip, entry, still_unpublished);
     memory_.unpublished_since = std::move(still_unpublished);
+    memory_.ready_since = std::move(ready_since_);
+    plan_.advertising = advertiser_.numbered();
     return std::move(plan_);
   }
 
@@ -56,6 +66,59 @@ class RoutePlanner {
     });
   }
 
+  // A node that somebody takes out, or whose Node is gone, works as before for what is under way. Its routes stay for a while, marked so
+  // that routers prefer others (RFC 8326), and then go. One that fails, or does not answer, has no such time.
+  void let_go() {
+    auto before = std::exchange(memory_.next_hops, {});
+    for (const std::string& name : reachable_.nodes) {
+      const Node* node = world_.nodes.find(name);
+      if (node != nullptr) memory_.next_hops.emplace(name, node->internal_ips);
+    }
+    for (auto& [name, addresses] : before) {
+      if (reachable_.nodes.contains(name) || !is_planned(name)) continue;
+      memory_.leaving.try_emplace(name, RouteMemory::Leaving{std::move(addresses), now_ + options_.drain_wait});
+    }
+    std::erase_if(memory_.leaving, [&](const auto& item) {
+      const auto answers = memory_.answering.find(item.first);
+      const bool dead = answers != memory_.answering.end() && !answers->second;
+      return item.second.until <= now_ || reachable_.nodes.contains(item.first) || !is_planned(item.first) || dead;
+    });
+    for (const auto& [name, leaving] : memory_.leaving) {
+      reachable_.nodes.insert(name);
+      wake(leaving.until);
+    }
+  }
+
+  [[nodiscard]] bool is_planned(const std::string& name) const {
+    if (world_.nodes.find(name) == nullptr) return true;
+    const auto excluded = plan_.nodes.excluded.find(name);
+    return excluded != plan_.nodes.excluded.end() && berth::is_planned(excluded->second);
+  }
+
+  std::set<std::string> fresh_nodes(const Service& service, const ServiceEndpoints* endpoints) {
+    if (service.external_traffic_policy != TrafficPolicy::local) return {};
+    std::set<std::string> out;
+    const auto known = memory_.ready_since.find(service.name);
+    auto& now_ready = ready_since_[service.name];
+    if (endpoints == nullptr) return out;
+    for (const std::string& node : endpoints->ready_nodes) {
+      Instant since = now_;
+      if (known == memory_.ready_since.end())
+        since = Instant{};
+      else if (const auto before = known->second.find(node); before != known->second.end())
+        since = before->second;
+      now_ready.emplace(node, since);
+      if (since + options_.endpoint_delay <= now_) continue;
+      out.insert(node);
+      wake(since + options_.endpoint_delay);
+    }
+    return out;
+  }
+
+  void wake(Instant when) {
+    if (!plan_.wake_at || when < *plan_.wake_at) plan_.wake_at = when;
+  }
+
   void judge(const IpAddress& ip, const BlockEntry& entry, std::map<std::pair<IpAddress, Uid>, Instant>& unpublished) {
     RouteVerdict& verdict = plan_.verdicts[ip];
     verdict.service = entry.holders.front().service;
@@ -64,6 +127,7 @@ class RoutePlanner {
       return;
     }
     std::set<std::string> nodes;
+    std::vector<const Service*> services;
     verdict.reason = RouteReason::freeing;
     for (const Holder& holder : entry.holders) {
       if (holder.state != HolderState::held) continue;
@@ -77,11 +141,13 @@ class RoutePlanner {
         continue;
       }
       const auto found = endpoints_.find(holder.service);
-      const Candidates chosen = candidates(*service, found == endpoints_.end() ? nullptr : &found->second, reachable_);
+      const ServiceEndpoints* endpoints = found == endpoints_.end() ? nullptr : &found->second;
+      const Candidates chosen = candidates(*service, endpoints, reachable_, fresh_nodes(*service, endpoints));
       if (nodes.empty()) verdict.reason = reason_of(chosen.reason);
       nodes.insert(chosen.nodes.begin(), chosen.nodes.end());
+      services.push_back(service);
     }
-    announce(ip, nodes, verdict);
+    if (!nodes.empty()) announce(ip, nodes, advertiser_.judge(entry.pool, services, verdict.problem), verdict);
   }
 
   // Early is fine, for no client knows the address yet; but if the Service never shows it, packets
@@ -97,22 +163,26 @@ class RoutePlanner {
     unpublished.emplace(key, since);
     const Instant ends = since + options_.publication_deadline;
     if (ends <= now_) return false;
-    if (!plan_.wake_at || ends < *plan_.wake_at) plan_.wake_at = ends;
+    wake(ends);
     return true;
   }
 
-  void announce(const IpAddress& ip, const std::set<std::string>& nodes, RouteVerdict& verdict) {
+  void announce(const IpAddress& ip, const std::set<std::string>& nodes, const BgpPath& path, RouteVerdict& verdict) {
     for (const std::string& name : nodes) {
+      const auto leaving = memory_.leaving.find(name);
       const Node* node = world_.nodes.find(name);
-      if (node == nullptr) continue;
-      const auto hop = std::ranges::find(node->internal_ips, ip.family, &IpAddress::family);
-      if (hop == node->internal_ips.end()) continue;
-      plan_.routes.insert({ip, *hop});
+      if (node == nullptr && leaving == memory_.leaving.end()) continue;
+      const std::vector<IpAddress>& addresses = leaving != memory_.leaving.end() ? leaving->second.addresses : node->internal_ips;
+      const auto hop = std::ranges::find(addresses, ip.family, &IpAddress::family);
+      if (hop == addresses.end()) continue;
+      BgpPath& to = plan_.routes[{ip, *hop}];
+      to = path;
+      if (leaving != memory_.leaving.end()) to.attributes.add(graceful_shutdown_community);
       verdict.nodes.push_back(name);
     }
     if (!verdict.nodes.empty())
       verdict.reason = RouteReason::announced;
-    else if (!nodes.empty())
+    else
       verdict.reason = RouteReason::no_next_hop;
   }
 
@@ -121,6 +191,8 @@ class RoutePlanner {
   const RouteOptions& options_;
   const Instant now_;
   const std::map<ObjectName, ServiceEndpoints> endpoints_;
+  Advertiser advertiser_;
+  std::map<ObjectName, std::map<std::string, Instant>> ready_since_;
   EligibleNodes reachable_;
   RoutePlan plan_;
 };

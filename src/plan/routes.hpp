@@ -13,6 +13,7 @@
 #include "base/time.hpp"
 #include "model/bgp.hpp"
 #include "model/world.hpp"
+#include "plan/advertise.hpp"
 #include "plan/candidates.hpp"
 
 namespace berth {
@@ -34,6 +35,7 @@ struct RouteVerdict {
   RouteReason reason = RouteReason::announced;
   ObjectName service;               // the first holder
   std::vector<std::string> nodes;   // next hops by node name, sorted
+  std::string problem = {};         // what annotations of its Services say wrong
   bool operator==(const RouteVerdict&) const = default;
 };
 
@@ -41,6 +43,9 @@ struct RouteOptions {
   std::string node;                       // the one we run on
   bool only_self = false;                 // a speaker on every node: each announces itself only
   Duration publication_deadline = std::chrono::seconds{1};
+  // With policy Local: kube-proxy knows a new endpoint after a second at most (its minSyncPeriod), and needs time to write it.
+  Duration endpoint_delay = std::chrono::seconds{2};
+  Duration drain_wait = std::chrono::seconds{5};  // from GRACEFUL_SHUTDOWN to the withdrawal, when a node is to leave
 };
 
 // What only this process knows: since when each record is held without the Service showing it, and
@@ -48,14 +53,23 @@ struct RouteOptions {
 struct RouteMemory {
   std::map<std::pair<IpAddress, Uid>, Instant> unpublished_since;
   std::set<std::string> last_good_nodes;
-  std::set<std::string> draining;
   AnsweringNodes answering;  // by probes
+  // Nodes with a ready endpoint of each Service of policy Local, and since when; those that were there at first, since ever.
+  std::map<ObjectName, std::map<std::string, Instant>> ready_since;
+  std::map<std::string, std::vector<IpAddress>> next_hops;  // nodes of the last plan, with their addresses
+  struct Leaving {
+    std::vector<IpAddress> addresses;
+    Instant until;
+  };
+  std::map<std::string, Leaving> leaving;  // nodes that are to leave, and whose routes are still there
 };
 
 struct RoutePlan {
-  std::set<BgpRoute> routes;
+  BgpRoutes routes;
+  AdvertisingByNumber advertising;
   std::map<IpAddress, RouteVerdict> verdicts;
   EligibleNodes nodes;
+  std::vector<std::string> next_hops;  // nodes that are announced, or would be, those that are to leave too
   std::optional<Instant> wake_at;
 };
 

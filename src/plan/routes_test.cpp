@@ -11,6 +11,12 @@ using namespace berth::testing;
 using namespace std::chrono_literals;
 using Routes = std::set<BgpRoute>;
 
+Routes routes_of(const RoutePlan& plan) {
+  Routes out;
+  for (const auto& [route, path] : plan.routes) out.insert(route);
+  return out;
+}
+
 BgpRoute route(std::string_view address, std::string_view next_hop) { return {ip(address), ip(next_hop)}; }
 
 // Two nodes and one Service that holds, shows and serves 192.0.2.1 from node a.
@@ -43,21 +49,21 @@ TEST(Routes, NothingIsDecidedBeforeEverySourceWasListed) {
 
 TEST(Routes, ClusterPolicyAnnouncesEveryNodeLocalOnlyThoseWithEndpoints) {
   Objects objects = ordinary();
-  EXPECT_EQ(plan(objects).routes, (Routes{route("192.0.2.1", "10.0.0.1"), route("192.0.2.1", "10.0.0.2")}));
+  EXPECT_EQ(routes_of(plan(objects)), (Routes{route("192.0.2.1", "10.0.0.1"), route("192.0.2.1", "10.0.0.2")}));
   objects.services[0].external_traffic_policy = TrafficPolicy::local;
-  EXPECT_EQ(plan(objects).routes, (Routes{route("192.0.2.1", "10.0.0.1")}));
+  EXPECT_EQ(routes_of(plan(objects)), (Routes{route("192.0.2.1", "10.0.0.1")}));
   EXPECT_EQ(plan(objects).verdicts.at(ip("192.0.2.1")).nodes, std::vector<std::string>{"a"});
 }
 
 TEST(Routes, ASpeakerOnEveryNodeAnnouncesItselfOnly) {
-  EXPECT_EQ(plan(ordinary(), {.node = "b", .only_self = true}).routes, (Routes{route("192.0.2.1", "10.0.0.2")}));
+  EXPECT_EQ(routes_of(plan(ordinary(), {.node = "b", .only_self = true})), (Routes{route("192.0.2.1", "10.0.0.2")}));
 }
 
 TEST(Routes, FreeingIsWithdrawnAtOnce) {
   Objects objects = ordinary();
   objects.blocks = {block({{"192.0.2.1", freeing(objects.services[0], "lan", "m")}})};
   const RoutePlan out = plan(objects);
-  EXPECT_EQ(out.routes, Routes{});
+  EXPECT_EQ(routes_of(out), Routes{});
   EXPECT_EQ(reason_of(out), RouteReason::freeing);
 }
 
@@ -71,15 +77,15 @@ TEST(Routes, TheNextHopsOfASharedAddressAreThoseOfAllThatHoldIt) {
                   .blocks = {block({{"192.0.2.1", shared}})},
                   .nodes = {node("a", "10.0.0.1"), node("b", "10.0.0.2"), node("c", "10.0.0.3")},
                   .slices = {slice(web, {ready_on("a")}), slice(dns, {ready_on("b")})}};
-  EXPECT_EQ(plan(objects).routes, (Routes{route("192.0.2.1", "10.0.0.1"), route("192.0.2.1", "10.0.0.2")}));
+  EXPECT_EQ(routes_of(plan(objects)), (Routes{route("192.0.2.1", "10.0.0.1"), route("192.0.2.1", "10.0.0.2")}));
   objects.blocks[0].addresses.at(ip("192.0.2.1")).holders[0].state = HolderState::freeing;
-  EXPECT_EQ(plan(objects).routes, (Routes{route("192.0.2.1", "10.0.0.2")})) << "one that leaves takes only its own along";
+  EXPECT_EQ(routes_of(plan(objects)), (Routes{route("192.0.2.1", "10.0.0.2")})) << "one that leaves takes only its own along";
 }
 
 TEST(Routes, QuarantineIsNotAnnounced) {
   Objects objects = ordinary();
   objects.blocks = {block({{"192.0.2.1", quarantined(objects.services[0], "lan")}})};
-  EXPECT_EQ(plan(objects).routes, Routes{});
+  EXPECT_EQ(routes_of(plan(objects)), Routes{});
 }
 
 TEST(Routes, HeldIsAnnouncedOneWriteEarlyButNotForEver) {
@@ -93,7 +99,7 @@ TEST(Routes, HeldIsAnnouncedOneWriteEarlyButNotForEver) {
   EXPECT_EQ(first.wake_at, at(1s));
   EXPECT_EQ(plan_routes(known, memory, options, at(999ms)).value().routes.size(), 2U);
   const auto late = plan_routes(known, memory, options, at(1s)).value();
-  EXPECT_EQ(late.routes, Routes{});
+  EXPECT_EQ(routes_of(late), Routes{});
   EXPECT_EQ(reason_of(late), RouteReason::not_published);
   EXPECT_EQ(plan_routes(world(ordinary()), memory, options, at(2s)).value().routes.size(), 2U) << "published in the end";
   EXPECT_TRUE(memory.unpublished_since.empty());
@@ -128,7 +134,7 @@ TEST(Routes, EachMissingThingHasItsReason) {
   objects = ordinary();
   objects.blocks[0].addresses.begin()->second.protocol = Protocol::layer2;
   EXPECT_EQ(reason_of(plan(objects)), RouteReason::other_protocol);
-  EXPECT_EQ(plan(objects).routes, Routes{});
+  EXPECT_EQ(routes_of(plan(objects)), Routes{});
 }
 
 TEST(Routes, TheNextHopIsOfTheAddressesFamily) {
@@ -136,17 +142,17 @@ TEST(Routes, TheNextHopIsOfTheAddressesFamily) {
   objects.services[0] = service("web", served("lan", "2001:db8:1::1"));
   objects.blocks = {block({{"2001:db8:1::1", held(objects.services[0], "lan")}})};
   objects.nodes = {node("a", "10.0.0.1", [](Node& n) { n.internal_ips.push_back(ip("fd00::1")); }), node("b", "10.0.0.2")};
-  EXPECT_EQ(plan(objects).routes, (Routes{route("2001:db8:1::1", "fd00::1")}));
+  EXPECT_EQ(routes_of(plan(objects)), (Routes{route("2001:db8:1::1", "fd00::1")}));
 }
 
 TEST(Routes, AllNodesNotReadyKeepTheLastGoodSet) {
   Objects objects = ordinary();
   RouteMemory memory;
   objects.nodes[1].ready = false;
-  EXPECT_EQ(plan_routes(world(objects), memory, {.node = "a"}, at(0s)).value().routes, (Routes{route("192.0.2.1", "10.0.0.1")}));
+  EXPECT_EQ(routes_of(plan_routes(world(objects), memory, {.node = "a"}, at(0s)).value()), (Routes{route("192.0.2.1", "10.0.0.1")}));
   objects.nodes[0].ready = false;
   const auto stale = plan_routes(world(objects), memory, {.node = "a"}, at(1s)).value();
-  EXPECT_EQ(stale.routes, (Routes{route("192.0.2.1", "10.0.0.1")}));
+  EXPECT_EQ(routes_of(stale), (Routes{route("192.0.2.1", "10.0.0.1")}));
   EXPECT_TRUE(stale.nodes.stale);
   EXPECT_EQ(memory.last_good_nodes, (std::set<std::string>{"a"})) << "a stale answer is no good one";
 }
@@ -159,9 +165,103 @@ TEST(Routes, WithARackOfOurOwnOnlyItsNodesAreNextHops) {
   conf.name = "default";
   conf.as_per_rack = {{"r1", 65001}, {"r2", 65002}};
   objects.confs = {conf};
-  EXPECT_EQ(plan(objects).routes, (Routes{route("192.0.2.1", "10.0.0.1"), route("192.0.2.1", "10.0.0.2")}));
-  EXPECT_EQ(plan(objects, {.node = "c"}).routes, (Routes{route("192.0.2.1", "10.0.0.3")}));
+  EXPECT_EQ(routes_of(plan(objects)), (Routes{route("192.0.2.1", "10.0.0.1"), route("192.0.2.1", "10.0.0.2")}));
+  EXPECT_EQ(routes_of(plan(objects, {.node = "c"})), (Routes{route("192.0.2.1", "10.0.0.3")}));
   EXPECT_EQ(plan(objects, {.node = "d"}).routes.size(), 4U);
+}
+
+// What a node that somebody takes out has under way is waited for.
+TEST(Routes, ANodeThatLeavesIsMarkedFirstAndThenGoes) {
+  for (const bool deleted : {false, true}) {
+    SCOPED_TRACE(deleted ? "its Node is deleted" : "it has the label");
+    Objects objects = ordinary();
+    RouteMemory memory;
+    const RouteOptions options{.node = "a", .drain_wait = 5s};
+    ASSERT_EQ(plan_routes(world(objects), memory, options, at(0s)).value().routes.size(), 2U);
+    if (deleted)
+      objects.nodes.pop_back();
+    else
+      objects.nodes[1].labels.emplace(keys::exclude_node, "");
+    const RoutePlan leaving = plan_routes(world(objects), memory, options, at(1s)).value();
+    EXPECT_EQ(leaving.routes.at(route("192.0.2.1", "10.0.0.1")), BgpPath{});
+    ASSERT_TRUE(leaving.routes.contains(route("192.0.2.1", "10.0.0.2")));
+    EXPECT_EQ(leaving.routes.at(route("192.0.2.1", "10.0.0.2")).attributes.communities, std::vector{graceful_shutdown_community});
+    EXPECT_EQ(leaving.wake_at, at(6s));
+    EXPECT_EQ(plan_routes(world(objects), memory, options, at(5999ms)).value().routes.size(), 2U);
+    EXPECT_EQ(routes_of(plan_routes(world(objects), memory, options, at(6s)).value()), Routes{route("192.0.2.1", "10.0.0.1")});
+    EXPECT_EQ(routes_of(plan_routes(world(objects), memory, options, at(7s)).value()), Routes{route("192.0.2.1", "10.0.0.1")});
+    // Back again, and again out.
+    objects = ordinary();
+    EXPECT_EQ(plan_routes(world(objects), memory, options, at(8s)).value().routes.at(route("192.0.2.1", "10.0.0.2")), BgpPath{});
+    objects.nodes[1].labels.emplace(keys::exclude_node, "");
+    EXPECT_EQ(plan_routes(world(objects), memory, options, at(9s)).value().routes.size(), 2U);
+  }
+}
+
+TEST(Routes, ANodeThatFailsGoesAtOnceAlsoWhenItWasToLeave) {
+  Objects objects = ordinary();
+  RouteMemory memory;
+  memory.answering = {{"b", true}, {"c", true}};
+  ASSERT_EQ(plan_routes(world(objects), memory, {.node = "a"}, at(0s)).value().routes.size(), 2U);
+  objects.nodes[1].labels.emplace(keys::exclude_node, "");
+  ASSERT_EQ(plan_routes(world(objects), memory, {.node = "a"}, at(1s)).value().routes.size(), 2U);
+  memory.answering["b"] = false;
+  EXPECT_EQ(routes_of(plan_routes(world(objects), memory, {.node = "a"}, at(2s)).value()), Routes{route("192.0.2.1", "10.0.0.1")});
+}
+
+TEST(Routes, ALeavingNodeWithoutAnEndpointIsNoNextHopOfALocalService) {
+  Objects objects = ordinary();
+  objects.services[0].external_traffic_policy = TrafficPolicy::local;
+  objects.slices = {slice(objects.services[0], {ready_on("a"), ready_on("b")})};
+  RouteMemory memory;
+  ASSERT_EQ(plan_routes(world(objects), memory, {.node = "a"}, at(0s)).value().routes.size(), 2U);
+  objects.nodes[1].labels.emplace(keys::exclude_node, "");
+  ASSERT_EQ(plan_routes(world(objects), memory, {.node = "a"}, at(1s)).value().routes.size(), 2U);
+  objects.slices = {slice(objects.services[0], {ready_on("a")})};
+  EXPECT_EQ(routes_of(plan_routes(world(objects), memory, {.node = "a"}, at(2s)).value()), Routes{route("192.0.2.1", "10.0.0.1")});
+}
+
+// kube-proxy on a node knows its first endpoint up to a second later: until then others go on.
+TEST(Routes, WithPolicyLocalANewNodeWaitsWhileOthersServe) {
+  Objects objects = ordinary();
+  const Service& web = objects.services[0] = with(objects.services[0],
+                                                  [](Service& s) { s.external_traffic_policy = TrafficPolicy::local; });
+  RouteMemory memory;
+  const RouteOptions options{.node = "a", .endpoint_delay = 2s};
+  const Routes a{route("192.0.2.1", "10.0.0.1")}, b{route("192.0.2.1", "10.0.0.2")}, both{*a.begin(), *b.begin()};
+  const auto at_time = [&](Duration time) { return plan_routes(world(objects), memory, options, at(time)).value(); };
+  EXPECT_EQ(routes_of(at_time(0s)), a) << "one that was there at first does not wait";
+  objects.slices = {slice(web, {ready_on("a"), ready_on("b")})};
+  const RoutePlan waiting = at_time(10s);
+  EXPECT_EQ(routes_of(waiting), a);
+  EXPECT_EQ(waiting.wake_at, at(12s));
+  EXPECT_EQ(routes_of(at_time(12s)), both);
+
+  // A DaemonSet's update, node by node: the old one ends before the new one is known.
+  objects.slices = {slice(web, {ready_on("b")})};
+  EXPECT_EQ(routes_of(at_time(20s)), b);
+  objects.slices = {slice(web, {ready_on("a"), terminating_on("b")})};
+  EXPECT_EQ(routes_of(at_time(21s)), b) << "it still serves";
+  EXPECT_EQ(routes_of(at_time(23s)), a);
+  objects.slices = {slice(web, {terminating_on("a")})};
+  EXPECT_EQ(routes_of(at_time(30s)), a);
+  objects.slices = {slice(web, {ready_on("b")})};
+  EXPECT_EQ(routes_of(at_time(31s)), b) << "nobody else serves: at once";
+}
+
+TEST(Routes, AttributesComeFromTheBgpConfAndTheService) {
+  Objects objects = ordinary();
+  BgpConf conf;
+  conf.name = "default";
+  conf.advertisements = {{.pools = {"lan"}, .communities = {"64512:1"}}};
+  objects.confs = {conf};
+  objects.services[0].annotations[std::string{keys::bgp_med}] = "9";
+  for (const auto& [route, path] : plan(objects).routes) {
+    EXPECT_EQ(path.attributes.communities, (std::vector<BgpCommunity>{{false, 64512, 1, 0}}));
+    EXPECT_EQ(path.attributes.med, 9U);
+  }
+  objects.services[0].annotations[std::string{keys::bgp_med}] = "nine";
+  EXPECT_NE(plan(objects).verdicts.at(ip("192.0.2.1")).problem.find("\"nine\""), std::string::npos);
 }
 
 }  // namespace

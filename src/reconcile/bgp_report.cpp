@@ -185,6 +185,8 @@ void RouteEvents::update(const std::map<IpAddress, RouteVerdict>& verdicts, bool
       if (const auto found = before_->find(ip); found != before_->end()) old = &found->second;
     const bool was_announced = old != nullptr && old->reason == RouteReason::announced;
     const bool tell = speak && before_;
+    if (tell && !verdict.problem.empty() && (old == nullptr || old->problem != verdict.problem))
+      post(verdict, true, "InvalidAnnotation", verdict.problem + "; the rest counts");
     switch (verdict.reason) {
       case RouteReason::announced:
         if (tell && !(was_announced && old->nodes == verdict.nodes))

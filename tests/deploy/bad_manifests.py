@@ -321,6 +321,21 @@ def routing():
         yield bad_conf("schema", ("spec.listenAddresses[1]", "write an IP address"), listenAddresses=["192.0.2.1", value])
     yield bad_conf("schema", ("spec.listenAddresses", "at most 64 items"), listenAddresses=["192.0.2.1"] * 65)
     yield bad_conf("schema", ("spec.gracefulRestart.restartTime", "greater than or equal to 0"), gracefulRestart={"restartTime": -1})
+    for value in ("65536:1", "1:65536", "1", "1:2:3:4", "no export", "large:1:2", "-1:2", "1:2\u200b", "٩:1"):
+        yield bad_conf("schema", ("spec.advertisements[0].communities[0]", "write A:B with numbers up to 65535, A:B:C, or a name"),
+                       advertisements=[{"communities": [value]}])
+        yield bad_conf("schema", ("spec.communityNames.x", "write A:B with numbers up to 65535, A:B:C"), communityNames={"x": value})
+    for field, value, words in (("med", -1, "greater than or equal to 0"), ("med", 2 ** 32, "less than or equal to 4294967295"),
+                                ("localPref", 2 ** 32, "less than or equal to 4294967295"),
+                                ("asPathPrepend", 11, "less than or equal to 10"), ("peers", "tor", "array"),
+                                ("pools", [""], "at least 1 chars long"), ("communities", ["x"] * 33, "at most 32")):
+        yield bad_conf("schema", ("spec.advertisements[0]." + field, words), advertisements=[{field: value}])
+    yield bad_conf("condition", ('spec.advertisements[0].communities: community "nobody"', "a name of spec.communityNames"),
+                   **{"as": 65001, "advertisements": [{"communities": ["nobody"]}]})
+    yield bad_conf("condition", ('spec.advertisements[0].peers: there is no BgpPeer "nobody"',),
+                   **{"as": 65001, "advertisements": [{"peers": ["nobody"]}]})
+    yield bad_conf("condition", ("spec.advertisements[0].communities: community \"4294967296:1:2\"",),
+                   **{"as": 65001, "advertisements": [{"communities": ["4294967296:1:2"]}]})
     yield bad_conf("condition", ("spec.as is 0", "1 to 4294967295"), **{"as": 0})
     yield bad_conf("condition", ("spec.listenPort -5", "1 to 65535"), **{"as": 65001, "listenPort": -5})
 

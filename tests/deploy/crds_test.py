@@ -90,10 +90,11 @@ FORBIDDEN = [
 NOT_KEPT = {".spec.port", ".spec.routerID", ".spec.config", ".spec.addPaths", ".spec.usingPortForward"}
 
 
-# Fields of Eips and BgpPeers that OpenELB's have not.
+# Fields that OpenELB's have not.
 OURS = {f".spec.{name}" for name in ("exclude", "avoidBuggyIPs", "allocationOrder", "quarantineSeconds", "serviceSelector", "drain",
                                      "enforceNamespaces", "implicitSharing", "namespaceQuotas", "reservations")}
-OURS |= {".status.free", ".status.conditions", ".spec.bfd", ".status.nodesPeerStatus.*.bfdState"}
+OURS |= {".spec.advertisements", ".spec.communityNames", ".spec.bfd", ".status.free", ".status.conditions",
+         ".status.nodesConfStatus.*.nextHops", ".status.nodesPeerStatus.*.bfdState"}
 STATUS_MAP = {"BgpConf": "nodesConfStatus", "BgpPeer": "nodesPeerStatus"}
 
 
@@ -172,6 +173,10 @@ REFUSED = [
     (conf("port", listenPort=65536), ["spec.listenPort", "less than or equal to 65535"]),
     (conf("id", routerId="router-one"), ["spec.routerId", "write an IPv4 address"]),
     (conf("addresses", listenAddresses=["0.0.0.0", "eth0"]), ["spec.listenAddresses[1]", "write an IP address"]),
+    (conf("advertisements", advertisements=[{"communities": ["65536:1"], "localPref": -1, "med": 4294967296, "asPathPrepend": 11}]),
+     ["spec.advertisements[0].communities[0]", "numbers up to 65535", "spec.advertisements[0].localPref", "greater than or equal to 0",
+      "spec.advertisements[0].med", "less than or equal to 4294967295", "spec.advertisements[0].asPathPrepend", "equal to 10"]),
+    (conf("names", communityNames={"backup": "1:65536"}), ["spec.communityNames.backup", "numbers up to 65535"]),
     (conf("time", gracefulRestart={"restartTime": -1}), ["spec.gracefulRestart.restartTime", "0"]),
     (conf("old-none", V1, port=179, routerID="192.0.2.1"), ["spec.as", "Required"]),
     (conf("old-port", V1, **{"as": 65000, "port": 0, "routerID": "192.0.2.1"}), ["spec.port", "greater than or equal to 1"]),
@@ -379,7 +384,7 @@ class DeployTest(unittest.TestCase):
         return self.kubectl("create", "-f", "-", input=json.dumps(found))
 
     def test_our_fields(self):
-        """An Eip and a BgpPeer with every field that OpenELB's have not are taken, strictly, at their largest too, and nothing is lost."""
+        """Objects with every field that OpenELB's have not are taken, strictly, at their largest too, and nothing is lost."""
         full = eip("ours", address="192.0.2.0/28 , 192.0.2.100-192.0.2.120,2001:db8::/64",
                    exclude=["192.0.2.1-192.0.2.3", "2001:db8::/127", "192.0.2.9"], avoidBuggyIPs=True,
                    allocationOrder="leastRecentlyUsed", quarantineSeconds=604800, enforceNamespaces=True, implicitSharing=True, drain=True,
@@ -393,7 +398,11 @@ class DeployTest(unittest.TestCase):
                            "passive": True, "strict": True})
         router["status"] = {"nodesPeerStatus": {"node1": {"bfdState": {"state": "Up", "remoteState": "Up", "lastDown": "",
                                                                        "detectionTimeMs": 150, "downs": 2 ** 32}}}}
-        for one in (full, router):
+        server = conf("ours", communityNames={"backup": "large:4200000000:1:2", "far": "no-export"},
+                      advertisements=[{"name": "n", "pools": ["lan"], "peers": ["tor"], "communities": ["65535:65535", "1:2:3", "backup"],
+                                       "localPref": 2 ** 32 - 1, "med": 0, "asPathPrepend": 10}])
+        server["status"] = {"nodesConfStatus": {"node1": {"routerId": "192.0.2.9", "as": 65001, "nextHops": ["node1", "node2"]}}}
+        for one in (full, router, server):
             known, tried = set(self.properties(self.schema(one["kind"], V2))), self.paths(one, self.schema(one["kind"], V2))
             self.assertEqual({path for path in known - tried if is_below(path, OURS)}, set())
         long = "2001:db8:ffff:ffff:ffff:ffff:ffff:"
@@ -401,7 +410,10 @@ class DeployTest(unittest.TestCase):
                       exclude=[f"{long}{n:02x}00-{long}{n:02x}0e" for n in range(256)],
                       namespaceQuotas={f"{n:063d}": 2 ** 63 - 1 for n in range(1024)},
                       reservations={f"{long}{n // 4:02x}0{n % 4}": f"{n:063d}/{n:063d}" for n in range(1024)})
-        for one in (full, largest, router):
+        all_of = {"pools": [f"{n:063d}" for n in range(256)], "peers": [f"{n:063d}" for n in range(256)],
+                  "communities": [f"6{n:04d}:65535" for n in range(32)]}
+        largest_server = conf("largest", advertisements=[all_of] * 64, communityNames={f"n{n}": "65535:65535" for n in range(256)})
+        for one in (full, largest, router, server, largest_server):
             self.kubectl("create", "--validate=strict", "-f", "-", input=json.dumps(one))
             if "status" in one:
                 self.patch_status(one["kind"], one["metadata"]["name"], {"status": one["status"]})

@@ -64,7 +64,7 @@ class Bfd(E2eTest):
 
     def test_both_sides_are_up(self):
         """Negotiated with the router, shown in the status and as metrics."""
-        self.assertEqual(self.bfd("node1")["detectionSeconds"], 0.15)
+        eventually("150 ms", lambda: self.bfd("node1")["detectionSeconds"] == 0.15)   # when the first poll is answered
         labels = f'{{peerIP="{ROUTER}",nodeName="node1"}}'
         self.assertEqual(self.lab.metric("node1", f"berth_bfd_up{labels}"), 1)
 

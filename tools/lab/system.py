@@ -215,11 +215,9 @@ def make_cgroup(path):
 def pids_in_cgroup(path):
     found = set()
     for folder in cgroup_folders(path):
-        for procs in folder.rglob("cgroup.procs"):
-            try:
-                found |= {int(pid) for pid in procs.read_text().split()}
-            except OSError:
-                pass
+        for current, _, _ in os.walk(folder):   # folders may go meanwhile
+            with contextlib.suppress(OSError):
+                found |= {int(pid) for pid in (pathlib.Path(current) / "cgroup.procs").read_text().split()}
     return found - {0}
 
 

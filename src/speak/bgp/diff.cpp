@@ -37,13 +37,15 @@ void diff_routes(const BgpDesired& desired, const BgpMirror& mirror, bool all, B
     if (!all) steps.withdraw_routes.push_back({there->first, there->second.id});
     ++there;
   };
-  for (const BgpRoute& route : desired.routes) {
+  for (const auto& [route, path] : desired.routes) {
     while (there != mirror.routes.end() && there->first < route) withdraw();
     if (there == mirror.routes.end() || route < there->first) {
-      steps.add_routes.push_back({route, numbers.next(route.address)});
+      steps.add_routes.push_back({route, numbers.next(route.address), path});
       continue;
     }
-    if (all || there->second.graceful_shutdown != desired.graceful_shutdown) steps.add_routes.push_back({route, there->second.id});
+    if (all || there->second.path != path) steps.add_routes.push_back({route, there->second.id, path});
+    // gobgpd does not withdraw it by itself from whom the new audience leaves out (4.8, with ADD-PATH).
+    if (!all && there->second.path.audience != path.audience) steps.tell_again = true;
     ++there;
   }
   while (there != mirror.routes.end()) withdraw();
@@ -64,6 +66,23 @@ void diff_peers(const BgpDesired& desired, const BgpMirror& mirror, bool all, Bg
     if (!wanted.contains(neighbor)) steps.delete_peers.push_back(neighbor);
 }
 
+// Routes name an audience by a number that stands for what was asked, so that a route never has one that the engine does not know:
+// all are there before the routes are changed, and those without a route go afterwards.
+void diff_audiences(const BgpDesired& desired, const BgpMirror& mirror, bool all, BgpSteps& steps) {
+  if (all) return;  // a server begins with those that are wanted
+  if (!mirror.audiences) {
+    steps.widen_audiences = steps.tell_again = !desired.audiences.empty();
+    steps.narrow_audiences = true;
+    return;
+  }
+  for (const auto& [number, offers] : desired.audiences) {
+    const auto there = mirror.audiences->find(number);
+    if (there == mirror.audiences->end() || there->second != offers) steps.widen_audiences = true;
+    if (there != mirror.audiences->end() && there->second != offers) steps.tell_again = true;
+  }
+  for (const auto& [number, offers] : *mirror.audiences) steps.narrow_audiences |= !desired.audiences.contains(number);
+}
+
 }  // namespace
 
 bool same_session(const BgpPeerConfig& a, const BgpPeerConfig& b) {
@@ -81,6 +100,7 @@ BgpSteps diff(const BgpDesired& desired, const BgpMirror& mirror) {
   if (!desired.global) return steps;
   steps.start_server = steps.stop_server || !mirror.global;
   diff_peers(desired, mirror, steps.start_server, steps);
+  diff_audiences(desired, mirror, steps.start_server, steps);
   diff_routes(desired, mirror, steps.start_server, steps);
   return steps;
 }

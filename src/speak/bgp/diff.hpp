@@ -16,31 +16,36 @@ namespace berth {
 struct BgpMirror {
   struct Path {
     std::uint32_t id = 0;
-    bool graceful_shutdown = false;
+    BgpPath path;
     bool operator==(const Path&) const = default;
   };
   std::optional<BgpGlobal> global;
   std::map<IpAddress, BgpPeerConfig> peers;
   std::map<BgpRoute, Path> routes;
+  std::optional<std::map<std::uint32_t, std::vector<BgpOffer>>> audiences;  // absent: not known
 };
 
 struct BgpSteps {
   struct RouteStep {
     BgpRoute route;
     std::uint32_t id = 0;
+    BgpPath path = {};
     bool operator==(const RouteStep&) const = default;
   };
   bool stop_server = false;           // it runs and must not, or not so; then all else is as for an empty one
   bool start_server = false;
   std::vector<IpAddress> delete_peers;
-  std::vector<RouteStep> add_routes;  // also those that only change their community
+  bool widen_audiences = false;       // those of the routes to come, beside those that are there
+  bool tell_again = false;            // some routers are to lose or get what did not change: sessions are told all their routes again
+  std::vector<RouteStep> add_routes;  // also those that only change their attributes
   std::vector<RouteStep> withdraw_routes;  // after the additions: a new next hop arrives before the old one goes
+  bool narrow_audiences = false;      // to those that are wanted, once no route has another
   std::vector<BgpPeerConfig> update_peers;
   std::vector<BgpPeerConfig> add_peers;  // last: a session begins with the full table
 
   [[nodiscard]] std::size_t size() const {
-    return (stop_server ? 1U : 0U) + (start_server ? 1U : 0U) + delete_peers.size() + add_routes.size() + withdraw_routes.size() +
-           update_peers.size() + add_peers.size();
+    return (stop_server ? 1U : 0U) + (start_server ? 1U : 0U) + (widen_audiences ? 1U : 0U) + (narrow_audiences ? 1U : 0U) +
+           delete_peers.size() + add_routes.size() + withdraw_routes.size() + update_peers.size() + add_peers.size();
   }
 };
 

@@ -15,10 +15,10 @@ BgpPeerConfig peer(std::uint32_t neighbor) {
   return out;
 }
 
-BgpDesired desired(std::set<BgpRoute> routes, std::vector<BgpPeerConfig> peers = {}) {
+BgpDesired desired(const std::set<BgpRoute>& routes, std::vector<BgpPeerConfig> peers = {}) {
   BgpDesired out;
   out.global = BgpGlobal{.as = 64512, .router_id = "10.0.0.1", .listen_port = -1, .listen_addresses = {}, .use_multiple_paths = false};
-  out.routes = std::move(routes);
+  for (const BgpRoute& one : routes) out.routes.emplace(one, BgpPath{});
   out.peers = std::move(peers);
   return out;
 }
@@ -29,10 +29,12 @@ BgpMirror after(const BgpDesired& wanted, BgpMirror mirror, const BgpSteps& step
   if (steps.start_server) {
     mirror = {};
     mirror.global = wanted.global;
+    mirror.audiences = wanted.audiences;
   }
   for (const IpAddress& neighbor : steps.delete_peers) mirror.peers.erase(neighbor);
-  for (const auto& step : steps.add_routes) mirror.routes[step.route] = {step.id, wanted.graceful_shutdown};
+  for (const auto& step : steps.add_routes) mirror.routes[step.route] = {step.id, step.path};
   for (const auto& step : steps.withdraw_routes) mirror.routes.erase(step.route);
+  if (steps.narrow_audiences || steps.widen_audiences) mirror.audiences = wanted.audiences;
   for (const BgpPeerConfig& p : steps.update_peers) mirror.peers[p.neighbor] = p;
   for (const BgpPeerConfig& p : steps.add_peers) mirror.peers[p.neighbor] = p;
   return mirror;
@@ -98,10 +100,39 @@ TEST(Diff, AMovedNextHopGetsAnotherNumberThanTheOldOne) {
 TEST(Diff, GracefulShutdownMarksEveryRouteInPlace) {
   auto wanted = desired({route(1, 9), route(2, 9)});
   const BgpMirror mirror = after(wanted, {}, diff(wanted, {}));
-  wanted.graceful_shutdown = true;
+  BgpPath marked;
+  marked.attributes.add(graceful_shutdown_community);
+  for (auto& [one, path] : wanted.routes) path = marked;
   const BgpSteps steps = diff(wanted, mirror);
-  EXPECT_EQ(steps.add_routes, (std::vector<BgpSteps::RouteStep>{{route(1, 9), 1}, {route(2, 9), 1}}));
+  EXPECT_EQ(steps.add_routes, (std::vector<BgpSteps::RouteStep>{{route(1, 9), 1, marked}, {route(2, 9), 1, marked}}));
   EXPECT_TRUE(steps.withdraw_routes.empty());
+}
+
+TEST(Diff, AnAudienceIsThereBeforeItsRoutesAndGoesAfterThem) {
+  auto before = desired({route(1, 9)});
+  before.routes.begin()->second.audience = 7;
+  before.audiences = {{7, {{{IpAddress::v4(5)}, {}, 0, 0}}}};
+  const BgpMirror mirror = after(before, {}, diff(before, {}));
+  EXPECT_EQ(diff(before, mirror).size(), 0U);
+
+  auto other = before;
+  other.routes.begin()->second.audience = 8;
+  other.audiences = {{8, {{{IpAddress::v4(6)}, {}, 0, 0}}}};
+  const BgpSteps steps = diff(other, mirror);
+  EXPECT_TRUE(steps.widen_audiences && steps.narrow_audiences);
+  EXPECT_TRUE(steps.tell_again) << "who is left out has to lose it";
+  EXPECT_EQ(steps.add_routes.size(), 1U);
+
+  auto wider = before;
+  wider.audiences[7].front().peers.insert(IpAddress::v4(6));
+  const BgpSteps more = diff(wider, mirror);
+  EXPECT_TRUE(more.widen_audiences && more.tell_again) << "no route changes";
+  EXPECT_FALSE(more.narrow_audiences);
+  EXPECT_TRUE(more.add_routes.empty());
+
+  BgpMirror unknown = mirror;
+  unknown.audiences.reset();
+  EXPECT_TRUE(diff(before, unknown).tell_again) << "after a call that failed, nobody knows";
 }
 
 RC_GTEST_PROP(Diff, StepsLeadThereAndNumbersStayUnique, ()) {

@@ -46,7 +46,7 @@ class BgpEngine {
   virtual asio::awaitable<Result<std::vector<BgpPeerStatus>>> peers() = 0;
 
   // Routes in the engine's table as last acknowledged or read back: for /debug/state and metrics.
-  [[nodiscard]] virtual std::set<BgpRoute> routes() const = 0;
+  [[nodiscard]] virtual BgpRoutes routes() const = 0;
   [[nodiscard]] virtual bool running() const = 0;
   [[nodiscard]] virtual BgpEngineCounters counters() const = 0;
 

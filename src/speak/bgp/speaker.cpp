@@ -102,7 +102,8 @@ asio::awaitable<void> BgpSpeaker::run() {
     const Instant begun = timers_.now();
     if (plan()) {
       const bool wanted = applied_ == nullptr || !(*applied_ == *desired_);
-      if (wanted && (!retry_at_ || *retry_at_ <= begun)) co_await apply();
+      // What failed waits; what is asked for since does not.
+      if (wanted && (!retry_at_ || *retry_at_ <= begun || failed_ != desired_)) co_await apply();
     }
     if (sessions_changed_ || timers_.now() - sessions_read_ >= sessions_interval) co_await read_sessions();
     if (report_ && counters_.plans > 0) report_();
@@ -123,10 +124,13 @@ bool BgpSpeaker::plan() {
   BgpConfiguration configuration = plan_bgp_configuration(world_, options_.node, configured_);
   routes_ = std::move(*routes);
   problems_ = std::move(configuration.problems);
-  configured_ = {configuration.global, configuration.peers, {}, false};
+  configured_ = {configuration.global, configuration.peers, {}, {}};
   consult_bfd(configuration.peers);
-  BgpDesired next{std::move(configuration.global), std::move(configuration.peers), {}, false};
-  if (next.global) next.routes = routes_.routes;
+  BgpDesired next{std::move(configuration.global), std::move(configuration.peers), {}, {}};
+  if (next.global) {
+    next.routes = routes_.routes;
+    next.audiences = offers(routes_.advertising, next.peers, next.global->as);
+  }
   if (!(next == *desired_)) desired_ = std::make_shared<const BgpDesired>(std::move(next));
   ++counters_.plans;
   counters_.last_plan_seconds = seconds(timers_.now() - begun);
@@ -168,10 +172,12 @@ asio::awaitable<void> BgpSpeaker::apply() {
   if (done) {
     backoff_.succeeded();
     retry_at_.reset();
+    failed_ = nullptr;
     last_error_.clear();
     co_return;
   }
   applied_ = nullptr;
+  failed_ = wanted;
   ++counters_.failures;
   retry_at_ = timers_.now() + backoff_.next(rng_);
   if (last_error_ != done.error().text) log::warning("bgp_apply_failed", {{"error", done.error().text}});
@@ -195,7 +201,7 @@ asio::awaitable<void> BgpSpeaker::read_sessions() {
 asio::awaitable<void> BgpSpeaker::stop(BgpStop how, Duration notice) {
   if (how == BgpStop::drain && !desired_->routes.empty()) {
     BgpDesired marked = *desired_;
-    marked.graceful_shutdown = true;
+    for (auto& [route, path] : marked.routes) path.attributes.add(graceful_shutdown_community);
     const Result<> done = co_await engine_.apply(std::make_shared<const BgpDesired>(std::move(marked)));
     if (done) co_await timers_.sleep_for(notice);
   }

@@ -87,6 +87,7 @@ class BgpSpeaker {
   BgpDesired configured_;  // without routes, and without what BFD says
   std::shared_ptr<const BgpDesired> desired_ = std::make_shared<BgpDesired>();
   std::shared_ptr<const BgpDesired> applied_;
+  std::shared_ptr<const BgpDesired> failed_;  // what could not be applied last
   std::vector<BgpProblem> problems_;
   std::vector<BgpPeerStatus> sessions_;
   bool sessions_changed_ = true;

@@ -38,7 +38,7 @@ class FakeEngine final : public BgpEngine {
     status.neighbor_address = "10.0.0.254";
     co_return std::vector{status};
   }
-  [[nodiscard]] std::set<BgpRoute> routes() const override { return applied.empty() ? std::set<BgpRoute>{} : applied.back().routes; }
+  [[nodiscard]] BgpRoutes routes() const override { return applied.empty() ? BgpRoutes{} : applied.back().routes; }
   [[nodiscard]] bool running() const override { return true; }
   [[nodiscard]] BgpEngineCounters counters() const override { return {}; }
   asio::awaitable<Result<>> stop(BgpStop how) override {
@@ -251,6 +251,21 @@ TEST_F(Speaker, AFailureIsTriedAgainWithBackOffAndForgottenAfterSuccess) {
   }
 }
 
+// One peer that gobgpd refuses must not make all others wait for their routes.
+TEST_F(Speaker, WhatIsAskedForSinceAFailureDoesNotWaitForIt) {
+  world_ = world(ordinary());
+  engine_.failures = 6;
+  start();
+  timers_.run_for(4s);
+  const std::size_t attempts = engine_.applied.size();
+  Objects objects = ordinary();
+  objects.slices.clear();
+  change(objects);
+  timers_.run_for(50ms);
+  ASSERT_EQ(engine_.applied.size(), attempts + 1);
+  EXPECT_TRUE(engine_.applied.back().routes.empty());
+}
+
 TEST_F(Speaker, AnEngineThatLostItsStateIsFilledAgainWithoutWaiting) {
   world_ = world(ordinary());
   start();
@@ -331,8 +346,9 @@ TEST_F(Speaker, ADrainTellsRoutersFirstAndWaits) {
   const Instant begun = timers_.now();
   stop(BgpStop::drain, 5s);
   ASSERT_EQ(engine_.applied.size(), 2U);
-  EXPECT_TRUE(engine_.applied[1].graceful_shutdown);
-  EXPECT_EQ(engine_.applied[1].routes, engine_.applied[0].routes) << "marked, not yet withdrawn";
+  EXPECT_EQ(engine_.applied[1].routes.size(), engine_.applied[0].routes.size()) << "not yet withdrawn";
+  for (const auto& [route, path] : engine_.applied[1].routes)
+    EXPECT_EQ(path.attributes.communities, std::vector{graceful_shutdown_community}) << "RFC 8326";
   EXPECT_EQ(engine_.stopped, BgpStop::drain);
   EXPECT_EQ(engine_.stopped_at - begun, 5s);
 }

@@ -55,6 +55,18 @@ BgpRoute route(std::uint32_t number, std::uint32_t next_hop = 1) {
   return {IpAddress::v4(0xCB007100U + number), IpAddress::v4(0x0A000000U + next_hop)};  // 203.0.113.0/24 via 10.0.0.0/24
 }
 
+BgpRoutes plain(const std::set<BgpRoute>& routes) {
+  BgpRoutes out;
+  for (const BgpRoute& one : routes) out.emplace(one, BgpPath{});
+  return out;
+}
+
+std::set<BgpRoute> keys_of(const BgpRoutes& routes) {
+  std::set<BgpRoute> out;
+  for (const auto& [route, path] : routes) out.insert(route);
+  return out;
+}
+
 // A router: accepts from 127.0.0.1, keeps routes over a restart, receives several paths for one prefix.
 class Router {
  public:
@@ -105,16 +117,25 @@ class Router {
     must(co_await client_->update_peer(std::move(peer)));
   }
 
+  static std::vector<std::uint32_t> as_path_of(const api::Path& path) {
+    std::vector<std::uint32_t> out;
+    for (const api::Attribute& attribute : path.pattrs())
+      for (const auto& segment : attribute.as_path().segments()) out.insert(out.end(), segment.numbers().begin(), segment.numbers().end());
+    return out;
+  }
+
   asio::awaitable<std::set<BgpRoute>> routes() {
     std::set<BgpRoute> out;
-    marked_ = 0;
+    paths_.clear();
+    as_paths_.clear();
     for (const IpFamily family : {IpFamily::v4, IpFamily::v6}) {
       const auto paths = co_await client_->list_paths(gobgp::family_of(family));
       if (!paths) continue;
       for (const api::Path& path : *paths)
         if (const auto read = gobgp::path_from_api(path)) {
           out.insert(read->route);
-          marked_ += read->path.graceful_shutdown ? 1 : 0;
+          paths_.insert_or_assign(read->route, read->path.path);
+          as_paths_.insert_or_assign(read->route, as_path_of(path));
         }
     }
     co_return out;
@@ -126,7 +147,9 @@ class Router {
     co_return gobgp::status_from_api(peers->front());
   }
 
-  [[nodiscard]] int marked() const { return marked_; }  // of the routes last read
+  // Of the routes last read.
+  [[nodiscard]] const BgpRoutes& paths() const { return paths_; }
+  [[nodiscard]] const std::map<BgpRoute, std::vector<std::uint32_t>>& as_paths() const { return as_paths_; }
   Client& client() { return *client_; }
 
  private:
@@ -140,7 +163,8 @@ class Router {
   std::string socket_;
   std::unique_ptr<ChildProcess> child_;
   std::unique_ptr<Client> client_;
-  int marked_ = 0;
+  BgpRoutes paths_;
+  std::map<BgpRoute, std::vector<std::uint32_t>> as_paths_;
 };
 
 class BgpConformance : public ::testing::Test {
@@ -252,14 +276,14 @@ TEST_F(BgpConformance, RoutesArriveAndLeaveWithEachNextHop) {
   Router& router = add_router("127.0.0.2");
   play([&]() -> asio::awaitable<void> {
     const BgpRoute six{*IpAddress::parse("2001:db8::1"), *IpAddress::parse("2001:db8:1::1")};
-    desired_.routes = {route(1, 1), route(1, 2), route(2, 1), six};
+    desired_.routes = plain({route(1, 1), route(1, 2), route(2, 1), six});
     co_await begin({&router});
-    EXPECT_TRUE(co_await has(router, desired_.routes));
+    EXPECT_TRUE(co_await has(router, keys_of(desired_.routes)));
     EXPECT_EQ(engine_->routes(), desired_.routes);
 
-    desired_.routes = {route(1, 2), route(1, 3), route(3, 1)};
+    desired_.routes = plain({route(1, 2), route(1, 3), route(3, 1)});
     EXPECT_TRUE(co_await apply());
-    EXPECT_TRUE(co_await has(router, desired_.routes));
+    EXPECT_TRUE(co_await has(router, keys_of(desired_.routes)));
     EXPECT_EQ(engine_->routes(), desired_.routes);
 
     const auto peers = co_await engine_->peers();
@@ -278,9 +302,9 @@ TEST_F(BgpConformance, ApplyingTheSameAgainSendsNothing) {
   make_engine();
   Router& router = add_router("127.0.0.2");
   play([&]() -> asio::awaitable<void> {
-    desired_.routes = {route(1)};
+    desired_.routes = plain({route(1)});
     co_await begin({&router});
-    EXPECT_TRUE(co_await has(router, desired_.routes));
+    EXPECT_TRUE(co_await has(router, keys_of(desired_.routes)));
     const BgpEngineCounters before = engine_->counters();
     EXPECT_TRUE(co_await apply());
     EXPECT_EQ(engine_->counters().paths_added, before.paths_added);
@@ -293,10 +317,10 @@ TEST_F(BgpConformance, AnEditOfOnePeerTouchesOnlyItsSession) {
   Router& first = add_router("127.0.0.2");
   Router& second = add_router("127.0.0.3");
   play([&]() -> asio::awaitable<void> {
-    desired_.routes = {route(1)};
+    desired_.routes = plain({route(1)});
     co_await begin({&first, &second});
-    EXPECT_TRUE(co_await has(first, desired_.routes));
-    EXPECT_TRUE(co_await has(second, desired_.routes));
+    EXPECT_TRUE(co_await has(first, keys_of(desired_.routes)));
+    EXPECT_TRUE(co_await has(second, keys_of(desired_.routes)));
     const std::uint64_t opens = (co_await first.session()).received.open;
     const std::uint64_t second_opens = (co_await second.session()).received.open;
 
@@ -308,7 +332,7 @@ TEST_F(BgpConformance, AnEditOfOnePeerTouchesOnlyItsSession) {
       const BgpPeerStatus status = co_await second.session();
       co_return status.session_state == SessionState::established&& status.received.open > second_opens;
     }));
-    EXPECT_TRUE(co_await has(second, desired_.routes));
+    EXPECT_TRUE(co_await has(second, keys_of(desired_.routes)));
     const BgpPeerStatus untouched = co_await first.session();
     EXPECT_EQ(untouched.received.open, opens);
     EXPECT_EQ(untouched.session_state, SessionState::established);
@@ -316,7 +340,7 @@ TEST_F(BgpConformance, AnEditOfOnePeerTouchesOnlyItsSession) {
     desired_.peers.pop_back();
     EXPECT_TRUE(co_await apply());
     EXPECT_TRUE(co_await has(second, {}));
-    EXPECT_TRUE(co_await has(first, desired_.routes));
+    EXPECT_TRUE(co_await has(first, keys_of(desired_.routes)));
   });
 }
 
@@ -324,9 +348,9 @@ TEST_F(BgpConformance, AKilledEngineLosesNoRouteAtTheRouter) {
   make_engine();
   Router& router = add_router("127.0.0.2");
   play([&]() -> asio::awaitable<void> {
-    for (std::uint32_t i = 1; i <= 200; ++i) desired_.routes.insert(route(i));
+    for (std::uint32_t i = 1; i <= 200; ++i) desired_.routes.emplace(route(i), BgpPath{});
     co_await begin({&router});
-    EXPECT_TRUE(co_await has(router, desired_.routes));
+    EXPECT_TRUE(co_await has(router, keys_of(desired_.routes)));
     const std::uint64_t opens = (co_await router.session()).received.open;
 
     EXPECT_EQ(::kill(engine_pid(), SIGKILL), 0);
@@ -355,9 +379,9 @@ TEST_F(BgpConformance, AnotherRouterIdIsAPlannedRestartThatLosesNoRoute) {
   make_engine();
   Router& router = add_router("127.0.0.2");
   play([&]() -> asio::awaitable<void> {
-    for (std::uint32_t i = 1; i <= 50; ++i) desired_.routes.insert(route(i));
+    for (std::uint32_t i = 1; i <= 50; ++i) desired_.routes.emplace(route(i), BgpPath{});
     co_await begin({&router});
-    EXPECT_TRUE(co_await has(router, desired_.routes));
+    EXPECT_TRUE(co_await has(router, keys_of(desired_.routes)));
     desired_.global->router_id = "10.0.0.9";
     EXPECT_TRUE(co_await applies());
     std::size_t least = desired_.routes.size();
@@ -375,16 +399,16 @@ TEST_F(BgpConformance, StopToRestartKeepsRoutesAtTheRouter) {
   make_engine();
   Router& router = add_router("127.0.0.2");
   play([&]() -> asio::awaitable<void> {
-    desired_.routes = {route(1), route(2)};
+    desired_.routes = plain({route(1), route(2)});
     co_await begin({&router});
-    EXPECT_TRUE(co_await has(router, desired_.routes));
+    EXPECT_TRUE(co_await has(router, keys_of(desired_.routes)));
     const auto stopped = co_await engine_->stop(BgpStop::restart);
     EXPECT_TRUE(stopped) << stopped.error().text;
     EXPECT_TRUE(co_await until(
         [&]() -> asio::awaitable<bool> { co_return (co_await router.session()).session_state != SessionState::established; }));
     EXPECT_EQ(engine_pid(), -1);
     co_await timers_->sleep_for(1s);
-    EXPECT_EQ(co_await router.routes(), desired_.routes);
+    EXPECT_EQ(co_await router.routes(), keys_of(desired_.routes));
   });
 }
 
@@ -392,13 +416,15 @@ TEST_F(BgpConformance, DrainMarksThenWithdrawsBeforeTheSessionEnds) {
   make_engine();
   Router& router = add_router("127.0.0.2");
   play([&]() -> asio::awaitable<void> {
-    desired_.routes = {route(1), route(2)};
+    desired_.routes = plain({route(1), route(2)});
     co_await begin({&router});
-    EXPECT_TRUE(co_await has(router, desired_.routes));
-    desired_.graceful_shutdown = true;
+    EXPECT_TRUE(co_await has(router, keys_of(desired_.routes)));
+    BgpPath marked;
+    marked.attributes.add(graceful_shutdown_community);
+    for (auto& [one, path] : desired_.routes) path = marked;
     EXPECT_TRUE(co_await apply());
-    EXPECT_TRUE(
-        co_await until([&]() -> asio::awaitable<bool> { co_return (co_await router.routes()).size() == 2 && router.marked() == 2; }));
+    EXPECT_TRUE(co_await until(
+        [&]() -> asio::awaitable<bool> { co_return (co_await router.routes()).size() == 2 && router.paths() == desired_.routes; }));
     const auto stopped = co_await engine_->stop(BgpStop::drain);
     EXPECT_TRUE(stopped) << stopped.error().text;
     EXPECT_TRUE(co_await has(router, {}, 1s));
@@ -407,18 +433,112 @@ TEST_F(BgpConformance, DrainMarksThenWithdrawsBeforeTheSessionEnds) {
   });
 }
 
+TEST_F(BgpConformance, AttributesReachTheRouterAndChangeInPlace) {
+  make_engine();
+  Router& router = add_router("127.0.0.2");
+  play([&]() -> asio::awaitable<void> {
+    desired_.routes = plain({route(1), route(2)});
+    BgpPath& path = desired_.routes.begin()->second;
+    path.attributes = {{{false, 64512, 100, 0}, {true, 64512, 1, 2}}, 50, {}};
+    co_await begin({&router});
+    EXPECT_TRUE(co_await until([&]() -> asio::awaitable<bool> {
+      co_await router.routes();
+      co_return router.paths() == desired_.routes;
+    }));
+    EXPECT_EQ(engine_->routes(), desired_.routes);
+    path.attributes.communities.clear();
+    path.attributes.med = 60;
+    EXPECT_TRUE(co_await apply());
+    EXPECT_TRUE(co_await until([&]() -> asio::awaitable<bool> {
+      co_await router.routes();
+      co_return router.paths() == desired_.routes;
+    }));
+    EXPECT_EQ((co_await router.session()).received.withdraw_prefix, 0U);
+  });
+}
+
+// Three routers, three treatments of one route; another one goes to all.
+TEST_F(BgpConformance, AnAudienceGetsWhatItIsOffered) {
+  make_engine();
+  Router& first = add_router("127.0.0.2");
+  Router& second = add_router("127.0.0.3");
+  Router& third = add_router("127.0.0.4");
+  play([&]() -> asio::awaitable<void> {
+    const BgpRoute all = route(1), some = route(2);
+    desired_.routes = plain({all, some});
+    desired_.routes[some].audience = 7;
+    const BgpAttributes low{{{false, 64512, 1, 0}}, 10, {}}, high{{{true, 64512, 2, 3}}, 20, {}};
+    desired_.audiences = {{7, {{{first.peer().neighbor}, low, 2, our_as}, {{second.peer().neighbor}, high, 0, 0}}}};
+    co_await begin({&first, &second, &third});
+    EXPECT_TRUE(co_await has(first, {all, some}));
+    EXPECT_TRUE(co_await has(second, {all, some}));
+    EXPECT_TRUE(co_await has(third, {all}));
+    EXPECT_EQ(first.paths().at(some).attributes, low);
+    EXPECT_EQ(first.paths().at(some).audience, 0U) << "the mark is ours alone";
+    EXPECT_EQ(first.as_paths().at(some), (std::vector<std::uint32_t>{our_as, our_as, our_as}));
+    EXPECT_EQ(second.paths().at(some).attributes, high);
+    EXPECT_EQ(second.paths().at(some).audience, 0U);
+    EXPECT_EQ(second.as_paths().at(some), std::vector<std::uint32_t>{our_as});
+    EXPECT_EQ(first.paths().at(all), BgpPath{});
+
+    // Another offer of the same number: no route changes, but routers hear of it, and who is left out loses it.
+    desired_.audiences[7] = {{{first.peer().neighbor}, high, 0, 0}, {{third.peer().neighbor}, low, 0, 0}};
+    EXPECT_TRUE(co_await apply());
+    EXPECT_TRUE(co_await has(second, {all}));
+    EXPECT_TRUE(co_await has(third, {all, some}));
+    EXPECT_TRUE(co_await until([&]() -> asio::awaitable<bool> {
+      co_await first.routes();
+      co_return first.paths().at(some).attributes == high;
+    }));
+
+    // To all again, and nothing is left of it; nobody's session was touched.
+    desired_.routes[some].audience = 0;
+    desired_.audiences.clear();
+    EXPECT_TRUE(co_await apply());
+    for (Router* router : {&first, &second, &third}) {
+      EXPECT_TRUE(co_await has(*router, {all, some}));
+      EXPECT_TRUE(co_await until([&]() -> asio::awaitable<bool> {
+        co_await router->routes();
+        co_return router->paths() == desired_.routes;
+      }));
+      EXPECT_EQ((co_await router->session()).flaps, 0U);
+    }
+  });
+}
+
+TEST_F(BgpConformance, AnAudienceOutlivesTheEngine) {
+  make_engine();
+  Router& first = add_router("127.0.0.2");
+  Router& second = add_router("127.0.0.3");
+  play([&]() -> asio::awaitable<void> {
+    desired_.routes = plain({route(1), route(2)});
+    desired_.routes[route(2)].audience = 7;
+    desired_.audiences = {{7, {{{first.peer().neighbor}, {}, 0, 0}}}};
+    co_await begin({&first, &second});
+    EXPECT_TRUE(co_await has(first, {route(1), route(2)}));
+    EXPECT_TRUE(co_await has(second, {route(1)}));
+    EXPECT_EQ(::kill(engine_pid(), SIGKILL), 0);
+    EXPECT_TRUE(co_await until([&]() -> asio::awaitable<bool> { co_return engine_->counters().starts == 2; }));
+    EXPECT_TRUE(co_await applies());
+    EXPECT_TRUE(co_await until(
+        [&]() -> asio::awaitable<bool> { co_return (co_await second.session()).session_state == SessionState::established; }));
+    EXPECT_TRUE(co_await has(first, {route(1), route(2)}));
+    EXPECT_EQ(co_await second.routes(), std::set<BgpRoute>{route(1)});
+  });
+}
+
 TEST_F(BgpConformance, ReadBackRepairsWhatSomebodyElseChanged) {
   make_engine(500ms);
   Router& router = add_router("127.0.0.2");
   play([&]() -> asio::awaitable<void> {
-    desired_.routes = {route(1), route(2)};
+    desired_.routes = plain({route(1), route(2)});
     co_await begin({&router});
-    EXPECT_TRUE(co_await has(router, desired_.routes));
+    EXPECT_TRUE(co_await has(router, keys_of(desired_.routes)));
     EXPECT_EQ(engine_->counters().drift_repaired, 0U);
     Client behind{io_.get_executor(), folder_ + "/engine/gobgpd.sock"};
-    EXPECT_TRUE(co_await behind.change_paths({gobgp::withdrawal(route(1), 1), gobgp::to_api(route(9), 7, false)}));
+    EXPECT_TRUE(co_await behind.change_paths({gobgp::withdrawal(route(1), 1), gobgp::to_api(route(9), 7, {})}));
     EXPECT_TRUE(co_await has(router, {route(2), route(9)}, 450ms));
-    EXPECT_TRUE(co_await has(router, desired_.routes, 3s));
+    EXPECT_TRUE(co_await has(router, keys_of(desired_.routes), 3s));
     EXPECT_EQ(engine_->counters().drift_repaired, 2U);
   });
 }
@@ -427,9 +547,9 @@ TEST_F(BgpConformance, NothingComesInFromARouter) {
   make_engine();
   Router& router = add_router("127.0.0.2");
   play([&]() -> asio::awaitable<void> {
-    desired_.routes = {route(1)};
+    desired_.routes = plain({route(1)});
     co_await begin({&router});
-    EXPECT_TRUE(co_await router.client().change_paths({gobgp::to_api(route(77), 1, false)}));
+    EXPECT_TRUE(co_await router.client().change_paths({gobgp::to_api(route(77), 1, {})}));
     EXPECT_TRUE(co_await has(router, {route(1), route(77)}));
     co_await timers_->sleep_for(300ms);
     Client behind{io_.get_executor(), folder_ + "/engine/gobgpd.sock"};
@@ -442,23 +562,23 @@ TEST_F(BgpConformance, ALiveEngineIsAdoptedAndOnlyDifferencesAreSent) {
   make_engine();
   Router& router = add_router("127.0.0.2");
   play([&]() -> asio::awaitable<void> {
-    desired_.routes = {route(1), route(2)};
+    desired_.routes = plain({route(1), route(2)});
     co_await begin({&router});
-    EXPECT_TRUE(co_await has(router, desired_.routes));
+    EXPECT_TRUE(co_await has(router, keys_of(desired_.routes)));
     const std::uint64_t opens = (co_await router.session()).received.open;
 
     const auto second = make_gobgp_engine(io_.get_executor(), *timers_, *rng_, {.program = gobgpd(), .run_directory = folder_ + "/engine"});
     TaskGroup tasks{io_.get_executor()};
     tasks.spawn("second", second->run([] {}));
     EXPECT_TRUE(co_await until([&]() -> asio::awaitable<bool> { co_return second->running(); }));
-    desired_.routes = {route(2), route(3)};
+    desired_.routes = plain({route(2), route(3)});
     EXPECT_TRUE(co_await second->apply(std::make_shared<const BgpDesired>(desired_)));
     const BgpEngineCounters counters = second->counters();
     EXPECT_EQ(counters.starts, 0U);
     EXPECT_EQ(counters.peers_changed, 0U);
     EXPECT_EQ(counters.paths_added, 1U);
     EXPECT_EQ(counters.paths_withdrawn, 1U);
-    EXPECT_TRUE(co_await has(router, desired_.routes));
+    EXPECT_TRUE(co_await has(router, keys_of(desired_.routes)));
     EXPECT_EQ((co_await router.session()).received.open, opens);
     tasks.cancel();
     co_await tasks.join();
@@ -491,9 +611,9 @@ TEST_F(BgpConformance, NoConfigurationEndsSessionsAndRoutes) {
   make_engine();
   Router& router = add_router("127.0.0.2");
   play([&]() -> asio::awaitable<void> {
-    desired_.routes = {route(1)};
+    desired_.routes = plain({route(1)});
     co_await begin({&router});
-    EXPECT_TRUE(co_await has(router, desired_.routes));
+    EXPECT_TRUE(co_await has(router, keys_of(desired_.routes)));
     desired_ = {};
     EXPECT_TRUE(co_await applies());
     EXPECT_TRUE(co_await has(router, {}));
@@ -507,13 +627,13 @@ TEST_F(BgpConformance, AHungEngineIsReplaced) {
   make_engine();
   Router& router = add_router("127.0.0.2");
   play([&]() -> asio::awaitable<void> {
-    desired_.routes = {route(1)};
+    desired_.routes = plain({route(1)});
     co_await begin({&router});
-    EXPECT_TRUE(co_await has(router, desired_.routes));
+    EXPECT_TRUE(co_await has(router, keys_of(desired_.routes)));
     EXPECT_EQ(::kill(engine_pid(), SIGSTOP), 0);
     EXPECT_TRUE(co_await until([&]() -> asio::awaitable<bool> { co_return engine_->counters().starts == 2 && engine_->running(); }, 30s));
     EXPECT_TRUE(co_await apply());
-    EXPECT_TRUE(co_await has(router, desired_.routes));
+    EXPECT_TRUE(co_await has(router, keys_of(desired_.routes)));
   });
 }
 
@@ -521,15 +641,15 @@ TEST_F(BgpConformance, AnotherPasswordEndsTheSessionUntilTheRouterHasIt) {
   make_engine();
   Router& router = add_router("127.0.0.2");
   play([&]() -> asio::awaitable<void> {
-    desired_.routes = {route(1)};
+    desired_.routes = plain({route(1)});
     co_await begin({&router});
-    EXPECT_TRUE(co_await has(router, desired_.routes));
+    EXPECT_TRUE(co_await has(router, keys_of(desired_.routes)));
     const std::uint64_t opens = (co_await router.session()).received.open;
     desired_.peers[0].auth_password = "correct horse";
     EXPECT_TRUE(co_await apply());
     EXPECT_TRUE(co_await has(router, {}));
     co_await router.set_password("correct horse");
-    EXPECT_TRUE(co_await has(router, desired_.routes));
+    EXPECT_TRUE(co_await has(router, keys_of(desired_.routes)));
     EXPECT_GT((co_await router.session()).received.open, 0U);
     EXPECT_EQ(opens, 1U);
     const auto peers = co_await engine_->peers();
@@ -542,7 +662,7 @@ TEST_F(BgpConformance, APeerThatIsRefusedIsToldAndTheRestIsDone) {
   Router& router = add_router("127.0.0.2");
   play([&]() -> asio::awaitable<void> {
     co_await begin({&router});
-    desired_.routes = {route(1)};
+    desired_.routes = plain({route(1)});
     BgpPeerConfig refused;
     refused.neighbor = *IpAddress::parse("127.0.0.9");
     refused.peer_as = our_as;
@@ -551,7 +671,7 @@ TEST_F(BgpConformance, APeerThatIsRefusedIsToldAndTheRestIsDone) {
     const auto applied = co_await apply();
     EXPECT_FALSE(applied);
     if (!applied) EXPECT_NE(applied.error().text.find("add peer 127.0.0.9"), std::string::npos) << applied.error().text;
-    EXPECT_TRUE(co_await has(router, desired_.routes));
+    EXPECT_TRUE(co_await has(router, keys_of(desired_.routes)));
     desired_.peers.pop_back();
     EXPECT_TRUE(co_await apply());
   });
@@ -573,12 +693,12 @@ TEST_F(BgpConformance, AMissingProgramIsAnErrorThatNamesIt) {
 
 TEST_F(BgpConformance, ItEndsWellWithCallsUnderWay) {
   make_engine();
-  for (std::uint32_t i = 1; i <= 5'000; ++i) desired_.routes.insert(route(1, i));
+  for (std::uint32_t i = 1; i <= 5'000; ++i) desired_.routes.emplace(route(1, i), BgpPath{});
   play([&]() -> asio::awaitable<void> {
     co_await begin({});
     tasks_->spawn("apply", [](BgpEngine& engine, BgpDesired desired) -> asio::awaitable<void> {
       for (;;) {
-        desired.graceful_shutdown = !desired.graceful_shutdown;
+        for (auto& [one, path] : desired.routes) path.attributes.med = path.attributes.med.value_or(0) + 1;
         (void)co_await engine.apply(std::make_shared<const BgpDesired>(desired));
       }
     }(*engine_, desired_));
@@ -599,14 +719,15 @@ TEST_F(BgpConformance, TenThousandRoutesAndThenOneByOne) {
     EXPECT_TRUE(co_await until([&]() -> asio::awaitable<bool> { co_return engine_->running(); }));
     std::fprintf(stderr, "exec to running: %.1f ms\n", 1e3 * seconds(timers_->now() - begun));
     co_await begin({&router});
-    for (std::uint32_t i = 1; i <= 10'000; ++i) desired_.routes.insert({IpAddress::v4(0x0B000000U + i), IpAddress::v4(0x0A000001U)});
+    for (std::uint32_t i = 1; i <= 10'000; ++i)
+      desired_.routes.emplace(BgpRoute{IpAddress::v4(0x0B000000U + i), IpAddress::v4(0x0A000001U)}, BgpPath{});
     begun = timers_->now();
     EXPECT_TRUE(co_await apply());
     RecordProperty("ten_thousand_routes_us", static_cast<int>((timers_->now() - begun) / 1us));
     std::fprintf(stderr, "10000 routes: %.2f ms\n", 1e3 * seconds(timers_->now() - begun));
     std::vector<double> times;
     for (std::uint32_t i = 1; i <= 101; ++i) {
-      desired_.routes.insert(route(i));
+      desired_.routes.emplace(route(i), BgpPath{});
       const auto next = std::make_shared<const BgpDesired>(desired_);
       begun = timers_->now();
       EXPECT_TRUE(co_await engine_->apply(next));

@@ -1,0 +1,148 @@
+#include "plan/advertise.hpp"
+
+#include <gtest/gtest.h>
+
+#include "plan/testing/builders.hpp"
+
+namespace berth {
+namespace {
+
+using namespace berth::testing;
+using Peers = std::set<IpAddress>;
+constexpr std::uint32_t as = 64512;
+
+BgpConf conf(std::vector<BgpConf::Advertisement> list) {
+  BgpConf out;
+  out.advertisements = std::move(list);
+  out.community_names = {{"backup", "64512:7"}};
+  return out;
+}
+
+// Routers a, b and c; c is of our own AS.
+std::vector<BgpPeerConfig> peers() {
+  std::vector<BgpPeerConfig> out(3);
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    out[i].object = std::string{"abc"[i]};
+    out[i].neighbor = IpAddress::v4(static_cast<std::uint32_t>(i + 1));
+    out[i].peer_as = i == 2 ? as : 65000;
+  }
+  return out;
+}
+const IpAddress a = IpAddress::v4(1), b = IpAddress::v4(2), c = IpAddress::v4(3);
+
+struct Judged {
+  BgpPath path;
+  std::vector<BgpOffer> offers;
+  std::string problem;
+};
+Judged judge(const BgpConf& conf, const std::string& pool, const std::vector<Service>& services) {
+  Advertiser advertiser{&conf};
+  Judged out;
+  std::vector<const Service*> pointers;
+  for (const Service& one : services) pointers.push_back(&one);
+  out.path = advertiser.judge(pool, pointers, out.problem);
+  if (out.path.audience != 0) out.offers = offers(advertiser.numbered(), peers(), as).at(out.path.audience);
+  return out;
+}
+BgpAttributes with(std::vector<BgpCommunity> communities, std::optional<std::uint32_t> med = {}, std::optional<std::uint32_t> pref = {}) {
+  BgpAttributes out;
+  for (const BgpCommunity& one : communities) out.add(one);
+  out.med = med;
+  out.local_pref = pref;
+  return out;
+}
+
+TEST(ParseCommunity, TakesEachForm) {
+  const std::map<std::string, std::string> names{{"backup", "64512:7"}};
+  const std::vector<std::pair<std::string, BgpCommunity>> good{
+      {"64512:100", {false, 64512, 100, 0}},           {"65535:65535", {false, 65535, 65535, 0}},
+      {"4200000000:1:2", {true, 4'200'000'000, 1, 2}}, {"large:64512:1:2", {true, 64512, 1, 2}},
+      {"no-export", {false, 65535, 65281, 0}},         {"graceful-shutdown", graceful_shutdown_community},
+      {"blackhole", {false, 65535, 666, 0}},           {"backup", {false, 64512, 7, 0}}};
+  for (const auto& [text, community] : good) {
+    const auto read = parse_community(text, names);
+    ASSERT_TRUE(read) << text;
+    EXPECT_EQ(*read, community) << text;
+  }
+  for (const std::string text :
+       {"", "64512", "65536:1", "1:65536", "1:2:3:4", "large:1:2", "1:4294967296:2", "-1:2", "1: 2", "no_export", ":"})
+    EXPECT_FALSE(parse_community(text, names)) << text;
+}
+
+TEST(Advertiser, WithoutAWordEveryRouterGetsEverything) {
+  EXPECT_EQ(judge({}, "lan", {service("web")}).path, BgpPath{});
+  EXPECT_EQ(judge(conf({{.name = "other", .pools = {"edge"}, .peers = {"a"}, .communities = {"1:1"}}}), "lan", {service("web")}).path,
+            BgpPath{});
+  Advertiser none{nullptr};
+  std::string problem;
+  const Service web = service("web");
+  EXPECT_EQ(none.judge("lan", {&web}, problem), BgpPath{});
+}
+
+TEST(Advertiser, WhatIsTheSameForAllIsOnThePath) {
+  const Judged out = judge(
+      conf({{.communities = {"backup", "no-export"}, .med = 5}, {.pools = {"lan"}, .communities = {"1:2:3"}, .local_pref = 50, .med = 9}}),
+      "lan", {service("web")});
+  EXPECT_EQ(out.path, (BgpPath{with({{false, 64512, 7, 0}, {false, 65535, 65281, 0}, {true, 1, 2, 3}}, 5, 50), 0}));
+}
+
+TEST(Advertiser, APoolGoesOnlyToTheRoutersThatAreNamed) {
+  const Judged out = judge(conf({{.pools = {"lan"}, .peers = {"a"}, .communities = {"1:1"}}, {.pools = {"lan"}, .peers = {"b"}, .med = 3}}),
+                           "lan", {service("web")});
+  EXPECT_EQ(out.path.attributes, BgpAttributes{});
+  EXPECT_EQ(out.offers, (std::vector<BgpOffer>{{Peers{b}, with({}, 3), 0, 0}, {Peers{a}, with({{false, 1, 1, 0}}), 0, 0}}));
+}
+
+TEST(Advertiser, OneForAllAndOneForSomeAreJoined) {
+  const Judged out = judge(conf({{.pools = {"lan"}, .peers = {"a"}, .local_pref = 10}, {.pools = {"lan"}, .local_pref = 20}}), "lan",
+                           {service("web")});
+  EXPECT_EQ(out.offers, (std::vector<BgpOffer>{{Peers{a}, with({}, {}, 10), 0, 0}, {Peers{b, c}, with({}, {}, 20), 0, 0}}));
+}
+
+TEST(Advertiser, RoutersOfOurOwnAsGetNoLongerPath) {
+  const Judged out = judge(conf({{.as_path_prepend = 2}}), "lan", {service("web")});
+  EXPECT_EQ(out.offers, (std::vector<BgpOffer>{{Peers{c}, {}, 0, 0}, {Peers{a, b}, {}, 2, as}}));
+}
+
+TEST(Advertiser, AServiceComesBeforeItsPool) {
+  const BgpConf pool = conf({{.pools = {"lan"}, .communities = {"1:1"}, .local_pref = 10, .med = 1}});
+  const Judged out = judge(pool, "lan",
+                           {service("web", annotated(keys::bgp_communities, "backup, 2:2"), annotated(keys::bgp_med, "7"),
+                                    annotated(keys::bgp_local_pref, " 4294967295 "))});
+  EXPECT_EQ(out.path, (BgpPath{with({{false, 64512, 7, 0}, {false, 2, 2, 0}, {false, 1, 1, 0}}, 7, 4'294'967'295), 0}));
+  EXPECT_EQ(out.problem, "");
+}
+
+TEST(Advertiser, AServicesRoutersAreTheOnlyOnes) {
+  const BgpConf pool = conf({{.pools = {"lan"}, .peers = {"a", "b"}}});
+  EXPECT_EQ(judge(pool, "lan", {service("web", annotated(keys::bgp_peers, "b,c"))}).offers, (std::vector<BgpOffer>{{Peers{b}, {}, 0, 0}}))
+      << "of those that its pool goes to";
+  EXPECT_EQ(judge({}, "lan", {service("web", annotated(keys::bgp_peers, "nobody"))}).offers, std::vector<BgpOffer>{});
+  EXPECT_EQ(judge({}, "lan", {service("web", annotated(keys::bgp_peers, "a")), service("mail")}).path, BgpPath{})
+      << "who shares the address needs it everywhere";
+}
+
+TEST(Advertiser, WhatIsWrongIsToldAndTheRestCounts) {
+  const Judged out = judge({}, "lan",
+                           {service("web", annotated(keys::bgp_communities, "1:1,nonsense"), annotated(keys::bgp_med, "-1"),
+                                    annotated(keys::bgp_as_path_prepend, "11"))});
+  EXPECT_EQ(out.path, (BgpPath{with({{false, 1, 1, 0}}), 0}));
+  EXPECT_NE(out.problem.find("bgp-communities: community \"nonsense\""), std::string::npos) << out.problem;
+  EXPECT_NE(out.problem.find("bgp-med: \"-1\" is not a number from 0 to 4294967295"), std::string::npos) << out.problem;
+  EXPECT_NE(out.problem.find("bgp-as-path-prepend: \"11\" is not a number from 0 to 10"), std::string::npos) << out.problem;
+
+  const BgpConf bad = conf({{.communities = {"x"}, .local_pref = -1, .med = 4'294'967'296, .as_path_prepend = 11}});
+  const Advertiser advertiser{&bad};
+  ASSERT_EQ(advertiser.problems().size(), 4U);
+  EXPECT_EQ(advertiser.problems()[1], "spec.advertisements[0].localPref -1 is not from 0 to 4294967295");
+}
+
+TEST(Advertiser, NumbersAreTheSameInEveryProcess) {
+  const BgpConf one = conf({{.pools = {"lan"}, .peers = {"a"}}, {.pools = {"edge"}, .peers = {"b"}}});
+  const BgpConf other = conf({{.pools = {"edge"}, .peers = {"b"}}, {.pools = {"lan"}, .peers = {"a"}}});
+  EXPECT_EQ(judge(one, "lan", {}).path, judge(other, "lan", {}).path);
+  EXPECT_NE(judge(one, "lan", {}).path, judge(one, "edge", {}).path);
+}
+
+}  // namespace
+}  // namespace berth

@@ -1,0 +1,185 @@
+"""Which routers hear of which addresses, and with which attributes; a node that is taken out. Three routers, and what each has in its
+table."""
+
+import json
+import subprocess
+
+from harness import OPT_IN, E2eTest, Process, bgp_conf, bgp_peer, eip, eventually, steadily
+from small_router import SmallRouter
+
+EXCLUDE = "node.kubernetes.io/exclude-from-external-load-balancers"
+AS = 65001   # bgp_conf()
+KEY = "berth.kubesphere.io/bgp-"
+NO_EXPORT, GRACEFUL_SHUTDOWN = (65535, 65281), (65535, 0)
+
+
+class Advertisements(E2eTest):
+    routers = ("bird", "frr")
+    berth = "processes"
+
+    @classmethod
+    def setUpClass(cls):
+        lab = cls.lab
+        lab.install(cls.berth)
+        lease = ("--lease-duration", "5", "--renew-deadline", "3", "--retry-period", "1", "--webhook-port", "0", "--drain-wait", "3")
+        cls.berths = {node: Process(lab, node, flags=lease).start() for node in lab.cluster.nodes}
+        for process in cls.berths.values():
+            cls.addClassCleanup(process.end)
+        for process in cls.berths.values():
+            eventually(f"{process.name} ready", process.ready, 40)
+        lab.reset()
+        cls.small = {name: SmallRouter(lab.cluster, name, number, **settings)
+                     for name, number, settings in (("first", 131, {}), ("second", 132, {}),
+                                                    ("internal", 133, {"as_number": AS, "internal": True}))}
+        cls.addClassCleanup(cls.remove)
+        for router in cls.small.values():
+            router.start()
+        for router in cls.small.values():
+            router.wait()
+
+    @classmethod
+    def remove(cls):
+        for router in cls.small.values():
+            router.stop()
+        cls.lab.apply(bgp_conf())
+        for name in cls.small:
+            cls.lab.api.delete("bgppeers", name)
+
+    def setUp(self):
+        self.lab.reset()
+        self.addCleanup(self.lab.clear)
+        self.lab.apply(bgp_conf(), *(bgp_peer(name, router.address, router.as_number) for name, router in self.small.items()))
+        for name, router in self.small.items():
+            eventually(f"sessions of {name}", lambda router=router: router.up() == set(self.lab.cluster.nodes))
+        self.began = {name: router.sessions() for name, router in self.small.items()}
+
+    def advertise(self, *entries, **more):
+        self.lab.apply(bgp_conf(advertisements=list(entries), **more))
+
+    def has(self, name, address, **wanted):
+        """Whether the router has a path of each node and next hop, and all of them with what is wanted."""
+        paths = self.small[name].paths(address)
+        return len(paths) == len(self.lab.cluster.nodes) ** 2 and all(getattr(path, key) == value for path in paths
+                                                                     for key, value in wanted.items())
+
+    def wait_for(self, name, address, **wanted):
+        eventually(f"{name} has {address} with {wanted}", lambda: self.has(name, address, **wanted), 15)
+
+    def wait_for_none(self, name, address):
+        eventually(f"{name} has no {address}", lambda: not self.small[name].paths(address), 15)
+
+    def assert_no_flap(self):
+        self.assertEqual({name: router.sessions() for name, router in self.small.items()}, self.began)
+
+    # -- the stories
+
+    def test_communities_of_a_pool(self):
+        """Standard, large, well-known and named communities reach every router, and go again, without a withdrawal or a flap."""
+        address = self.lab.service("web")
+        self.wait_for("first", address, communities=frozenset())
+        self.advertise({"pools": ["pool"], "communities": ["64512:100", "64512:1:2", "no-export", "backup"]},
+                       communityNames={"backup": "64512:7"})
+        with self.lab.record() as recorder:
+            for name in self.small:
+                self.wait_for(name, address, communities=frozenset({(64512, 100), (64512, 1, 2), NO_EXPORT, (64512, 7)}))
+            self.advertise()
+            for name in self.small:
+                self.wait_for(name, address, communities=frozenset())
+            self.assertEqual([event for event in recorder.events(address) if event.hops != self.lab.all_next_hops()], [])
+        self.assert_no_flap()
+
+    def test_med_and_local_preference(self):
+        """MED reaches every router, LOCAL_PREF those of our own AS."""
+        address = self.lab.service("web")
+        self.advertise({"med": 50, "localPref": 70})
+        self.wait_for("first", address, med=50)
+        self.wait_for("internal", address, med=50, local_pref=70)
+        self.assert_no_flap()
+
+    def test_prepend(self):
+        """The AS path is longer for routers of other ASs, and as ever for those of our own."""
+        address = self.lab.service("web")
+        self.advertise({"asPathPrepend": 2})
+        self.wait_for("first", address, as_path=(AS, AS, AS))
+        self.wait_for("internal", address, as_path=())
+        self.assertEqual({path.communities for path in self.small["first"].paths(address)}, {frozenset()})
+        self.assert_no_flap()
+
+    def test_pools_to_routers(self):
+        """A pool goes to the routers that are named, another one to all; a change reaches those whom it concerns."""
+        self.lab.apply(eip("other", "203.0.113.128/25"))
+        self.advertise({"pools": ["pool"], "peers": ["first", "router"]})
+        address = self.lab.service("web")
+        elsewhere = self.lab.service("web2", annotations=dict(OPT_IN, **{"eip.openelb.kubesphere.io/v1alpha2": "other"}))
+        self.wait_for("first", address)
+        self.wait_for("second", elsewhere)
+        self.wait_for("internal", elsewhere)
+        steadily("only the first has it", lambda: not self.small["second"].paths(address) and not self.small["internal"].paths(address), 2)
+        self.advertise({"pools": ["pool"], "peers": ["second", "router"]})
+        self.wait_for("second", address)
+        self.wait_for_none("first", address)
+        self.advertise()
+        for name in self.small:
+            self.wait_for(name, address)
+        self.assert_no_flap()
+
+    def test_a_service_says_it_for_itself(self):
+        """Annotations of a Service: its routers only, its attributes before those of the pool; what can't be read is told."""
+        self.advertise({"communities": ["64512:1"], "med": 5})
+        self.lab.service("other")
+        address = self.lab.service("web", annotations=dict(OPT_IN, **{KEY + "communities": "64512:2,nonsense", KEY + "med": "9",
+                                                                     KEY + "peers": "first,router"}))
+        self.wait_for("first", address, communities=frozenset({(64512, 1), (64512, 2)}), med=9)
+        self.wait_for_none("second", address)
+        told = "nonsense"
+        eventually("the Event", lambda: any(reason == "InvalidAnnotation" and told in text
+                                            for reason, text in self.lab.events("Service", "web")))
+        self.assert_no_flap()
+
+    def test_gobgpd_is_killed(self):
+        """Who must not hear of an address does not hear of it while gobgpd is started anew."""
+        self.advertise({"pools": ["pool"], "peers": ["first", "router"], "communities": ["64512:1"]})
+        address = self.lab.service("web")
+        self.wait_for("first", address)
+        process = self.berths["node1"]
+        subprocess.run(["kill", "-9", str(process.gobgpd())], check=True)
+        eventually("new sessions", lambda: all(router.sessions().get("node1") not in (None, self.began[name]["node1"])
+                                               for name, router in self.small.items()))
+        self.wait_for("first", address, communities=frozenset({(64512, 1)}))
+        self.assertEqual((self.small["second"].paths(address), self.small["internal"].paths(address)), ([], []))
+
+    def test_drain(self):
+        """`berth drain NODE`: its routes are marked first and then withdrawn, while the others stay; it comes back by --undo."""
+        lab = self.lab
+        address = lab.service("web")
+        self.wait_for("first", address)
+        leaving = lab.cluster.address("node2")
+        argv = [lab.program, "drain", "node2", "--kubeconfig", lab.cluster.kubeconfig]
+        self.addCleanup(lab.cluster.kubectl, "label", "node", "node2", EXCLUDE + "-")
+        with lab.record() as recorder, lab.prober(address) as prober:
+            process = lab.cluster.popen("control", argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            self.addCleanup(process.kill)
+            marked = lambda: {path.next_hop for path in self.small["first"].paths(address) if GRACEFUL_SHUTDOWN in path.communities}
+            eventually("the mark", lambda: marked() == {leaving} or process.poll() is not None, 5)
+            self.assertIsNone(process.poll(), process.poll() is not None and process.communicate()[0])
+            self.assertEqual({path.next_hop for path in self.small["first"].paths(address)}, lab.all_next_hops())
+            said = process.communicate(timeout=30)[0]
+            self.assertEqual(process.returncode, 0, said)
+            self.assertIn("no speaker announces it", said)
+            eventually("the withdrawal", lambda: {path.next_hop for path in self.small["first"].paths(address)}
+                       == {lab.cluster.address("node1")}, 1)
+            self.assert_no_deletion(recorder, address)
+        self.figure(prober.summary())
+        conf = lab.api.get("bgpconfs", "default")["status"]["nodesConfStatus"]
+        self.assertEqual({name: one["nextHops"] for name, one in conf.items()}, {"node1": ["node1"], "node2": ["node1"]})
+        lab.cluster.run("control", [*argv, "--undo"])
+        self.wait_for("first", address, communities=frozenset())
+        self.assert_no_flap()
+
+    def test_drain_of_nobody(self):
+        """A node that is none, and a name that is none, are said to be so."""
+        for name, words in (("nobody", "not found"), ("../secrets", "is not the name of a Node")):
+            argv = [self.lab.program, "drain", name, "--kubeconfig", self.lab.cluster.kubeconfig]
+            done = self.lab.cluster.run("control", argv, check=False)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn(words, done.stderr)

@@ -1,0 +1,504 @@
+"""Every field of BgpConf and BgpPeer with BIRD and FRR: what a router sees of it, and that nobody else does.
+
+All routers are there at once, each for one setting, and each test looks at its own: sessions, tables and connections are the routers'.
+Berth runs on both nodes, so each router has two sessions with two next hops for each address. A session is the same as before if the
+router never had another.
+"""
+
+import contextlib
+import json
+import pathlib
+import statistics
+import time
+
+from harness import GOBGPD, OPT_IN, POOL_KEY, E2eTest, Process, bgp_conf, bgp_peer, eip, eventually, service, steadily
+from small_router import SmallRouter, Trap, address_of, answer_slowly, break_what_is_up, reset, say_nothing, send_garbage
+from system import run
+
+SECRET = "s3cr3t-of-the-peer-settings"
+CNI_LABEL, RACK_LABEL = "openelb.kubesphere.io/cni", "openelb.kubesphere.io/rack"
+AS, LISTEN_PORT = 65001, 1790
+FAR = "198.18.0.4"     # on no net; the way there is by the lab's router
+ANNOUNCED = ["0.0.0.0/0", "10.99.0.0/24", "203.0.113.200/32"]
+BOTH = [{"config": {"family": {"afi": afi, "safi": "SAFI_UNICAST"}, "enabled": True}, "addPaths": {"config": {"sendMax": 10}}}
+        for afi in ("AFI_IP", "AFI_IP6")]
+
+# Name, the last number of its address, what it is (SmallRouter), and what its BgpPeer has besides address and AS number.
+ROUTERS = [
+    ("plain", 101, {}, {}),
+    ("locked", 102, {"password": SECRET}, {"conf": {"authPassword": SECRET}}),
+    ("wrong-password", 103, {"password": SECRET + "?"}, {"conf": {"authPassword": SECRET}}),
+    ("far", 104, {"loopback": FAR, "multihop": 9}, {"ebgpMultihop": {"enabled": True, "multihopTtl": 9}}),
+    ("dials", 105, {"dial": LISTEN_PORT}, {"transport": {"passiveMode": True}}),
+    ("port", 106, {"port": 1179}, {"transport": {"remotePort": 1179}}),
+    ("timers", 107, {}, {"timers": {"config": {"connectRetry": "1", "holdTime": "12", "keepaliveInterval": "1"}}}),
+    ("mss", 108, {}, {"transport": {"tcpMss": 1000}}),
+    ("local-as", 109, {}, {"conf": {"localAs": 65099}}),
+    ("internal", 110, {"as_number": AS, "internal": True}, {}),
+    ("as-path", 111, {}, {"conf": {"removePrivateAs": "ALL", "replacePeerAs": True, "allowOwnAs": 3}}),
+    ("six", 112, {"family": 6}, {}),
+    ("both", 113, {}, {"afiSafis": BOTH}),
+    ("selected", 114, {}, {"nodeSelector": {"matchLabels": {"kubernetes.io/hostname": "node2"}}}),
+    ("labelled", 115, {}, {"labels": {CNI_LABEL: "calico"}}),
+    ("elsewhere", 116, {}, {"conf": {"neighborAddress": "198.18.0.99"}, "transport": {"remoteAddress": address_of(116)}}),
+    ("changing", 117, {}, {}),
+    ("announcer", 118, {"announces": ANNOUNCED}, {}),
+    ("single", 119, {}, {"afiSafis": [{"config": {"family": {"afi": "AFI_IP", "safi": "SAFI_UNICAST"}, "enabled": True}}]}),
+]
+
+
+def peer_of(router, more):
+    """The BgpPeer for a router."""
+    more = json.loads(json.dumps(more))
+    labels, conf = more.pop("labels", {}), more.pop("conf", {})
+    # A gobgpd that was started anew does not wait long for routers of whom nothing comes.
+    spec = {"timers": {"config": {"connectRetry": "1"}}, "gracefulRestart": {"deferralTime": 1}, **more,
+            "conf": {"neighborAddress": router.address, "peerAs": router.as_number, **conf}}
+    return dict(bgp_peer(), metadata={"name": router.name, "labels": labels}, spec=spec)
+
+
+class PeerSettings(E2eTest):
+    routers = ("bird", "frr")
+    berth = "processes"
+
+    # -- once for all tests
+
+    @classmethod
+    def setUpClass(cls):
+        lab = cls.lab
+        lab.install(cls.berth)
+        lease = ("--lease-duration", "5", "--renew-deadline", "3", "--retry-period", "1", "--webhook-port", "0")
+        cls.berths = {}
+        cls.some_nodes = {"wrong-password": set(), "labelled": set(), "elsewhere": set(), "selected": {"node2"}}   # not all of them
+        for node in lab.cluster.nodes:
+            cls.berths[node] = Process(lab, node, flags=lease).start()
+            cls.addClassCleanup(cls.berths[node].end)
+        for process in cls.berths.values():
+            eventually(f"{process.name} ready", process.ready, 40)
+        lab.reset()
+        cls.small = {}
+        cls.addClassCleanup(cls.remove)
+        lab.cluster.run("router", ["ip", "route", "replace", FAR, "via", address_of(104)])
+        cls.small = {name: SmallRouter(lab.cluster, name, number, **settings) for name, number, settings, _ in ROUTERS}
+        for router in cls.small.values():
+            router.start()
+        for router in cls.small.values():
+            router.wait()
+        peers = [peer_of(cls.small[name], more) for name, _, _, more in ROUTERS]
+        lab.apply(cls.conf(), eip("pool6", "2001:db8:53::/112"), *peers)
+        for name in ("a", "b", "c"):
+            lab.api.create("services", service(name))
+        lab.api.create("services", service("six", annotations=dict(OPT_IN, **{POOL_KEY: "pool6"}), ipFamilies=["IPv6"]))
+        cls.addresses = {4: {lab.address(name) for name in ("a", "b", "c")}, 6: {lab.address("six")}}
+
+    @classmethod
+    def remove(cls):
+        lab = cls.lab
+        for router in cls.small.values():
+            router.stop()
+        lab.cluster.run("router", ["ip", "route", "delete", FAR], check=False)
+        lab.clear()
+        for peer in lab.api.list("bgppeers"):
+            if peer["metadata"]["name"] != "router":
+                lab.api.delete("bgppeers", peer["metadata"]["name"])
+        lab.api.patch("bgpconfs", "default", {"spec": {"useMultiplePaths": None}})
+        lab.apply(bgp_conf())
+
+    @staticmethod
+    def conf(**more):
+        return bgp_conf(listenPort=LISTEN_PORT, asPerRack={"a": 65011}, **more)
+
+    def setUp(self):
+        """As it was before: every session that should be is there."""
+        try:
+            eventually("all sessions", lambda: not self.missing(), 30)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; missing: {self.missing()}") from None
+        self.gobgpds = {node: process.gobgpd() for node, process in self.berths.items()}
+
+    # -- what tests ask
+
+    def nodes_of(self, name):
+        """With which nodes the router has a session."""
+        return self.some_nodes.get(name, set(self.lab.cluster.nodes))
+
+    def missing(self):
+        """Sessions that should be there: {router: nodes}."""
+        return {name: nodes for name, router in self.small.items() if (nodes := self.nodes_of(name) - router.up())}
+
+    def sessions(self, name):
+        return self.small[name].sessions()
+
+    def wait_for_sessions(self, name, nodes=None, seconds=15):
+        nodes = set(self.lab.cluster.nodes if nodes is None else nodes)
+        return eventually(f"sessions of router {name} with {', '.join(sorted(nodes)) or 'nobody'}",
+                          lambda: self.small[name].up() == nodes and (self.sessions(name) or True), seconds)
+
+    def wait_for_routes(self, name, family=4, nodes=None, addresses=None, seconds=15):
+        """Until the router has all addresses from each of the nodes, with the next hops of all nodes, and no others."""
+        hops = {self.lab.cluster.address(node, family) for node in self.lab.cluster.nodes}
+        wanted = {address: {node: hops for node in nodes or self.lab.cluster.nodes} for address in addresses or self.addresses[family]}
+        router = self.small[name]
+        try:
+            eventually(f"routes of router {name}", lambda: router.hops(family) == wanted, seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; it has {router.hops(family)}, and should have {wanted}") from None
+        return [path for paths in router.routes(family).values() for path in paths]
+
+    def change(self, name, spec, **metadata):
+        """Changes fields of the router's BgpPeer; None takes one out."""
+        self.lab.api.patch("bgppeers", name, {"metadata": metadata, "spec": spec})
+
+    def change_conf(self, **spec):
+        self.lab.api.patch("bgpconfs", "default", {"spec": spec})
+
+    @contextlib.contextmanager
+    def others_stay(self, *concerned):
+        """Every other router has the same sessions afterwards, and both gobgpds are the same processes."""
+        def now():
+            return {name: {node: session.number for node, session in router.sessions().items()}
+                    for name, router in self.small.items() if name not in concerned}
+        before = now()
+        yield
+        self.assertEqual(now(), before)
+        self.assertEqual({node: process.gobgpd() for node, process in self.berths.items()}, self.gobgpds)
+
+    def without_session(self, name, seconds=2.5):
+        """Nothing comes of the attempts, of which there is one each two seconds."""
+        steadily(f"no session of router {name}", lambda: not self.small[name].up(), seconds)
+
+    def status(self, name):
+        return self.lab.api.get("bgppeers", name).get("status", {}).get("nodesPeerStatus", {})
+
+    def told(self, kind, name, *words):
+        """Waits for an Event of the object with these words."""
+        return eventually(f"an Event of {kind} {name} with {words}",
+                          lambda: [text for _, text in self.lab.events(kind, name) if all(word in text for word in words)], 10)[0]
+
+    def gobgp(self, node, *words):
+        """What gobgpd's own command line tool says, as JSON."""
+        sockets = pathlib.Path(self.berths[node].folder).rglob("gobgpd.sock")
+        return json.loads(run([GOBGPD.with_name("gobgp"), "--target", f"unix://{next(sockets)}", "-j", *words]).stdout or "null")
+
+    def memory(self):
+        """Resident memory in MB: {"berth": of the larger one, "gobgpd": of the larger one}"""
+        def of(pid):
+            text = pathlib.Path(f"/proc/{pid}/status").read_text()
+            return int(next(line.split()[1] for line in text.splitlines() if line.startswith("VmRSS:"))) / 1024
+        return {"berth": max(of(process.process.pid) for process in self.berths.values()),
+                "gobgpd": max(of(process.gobgpd()) for process in self.berths.values())}
+
+    def new_service_is_announced(self, *names):
+        """Routers hear of a new Service, and that it is gone. Returns how long each of the two took, in seconds."""
+        self.lab.api.create("services", service("new"))
+        address, waits = self.lab.address("new"), []
+        for addresses in (self.addresses[4] | {address}, self.addresses[4]):
+            began = time.monotonic()
+            for name in names:
+                self.wait_for_routes(name, nodes=self.nodes_of(name), addresses=addresses)
+            waits.append(time.monotonic() - began)
+            self.lab.api.delete("services", "new")
+        return waits
+
+    # -- the stories: one peer
+
+    def test_password(self):
+        """authPassword: with the router's password there is a session, and routes."""
+        self.wait_for_routes("locked")
+
+    def test_wrong_password(self):
+        """authPassword: with another password there is no session, others stay, and it is shown nowhere; the right one helps."""
+        with self.others_stay("wrong-password"):
+            self.without_session("wrong-password")
+            states = eventually("status", lambda: self.status("wrong-password"))
+            self.assertEqual(set(states), set(self.lab.cluster.nodes))
+            for state in states.values():
+                self.assertIn(state["peerState"]["sessionState"], ("IDLE", "CONNECT", "ACTIVE"))
+            shown = [self.lab.berth_log(), json.dumps([peer.get("status") for peer in self.lab.api.list("bgppeers")]),
+                     json.dumps(self.lab.api.list("events")), *(self.lab.page(node, path)[1] for node in self.berths
+                                                                for path in ("/metrics", "/readyz", "/debug/state"))]
+            for text in shown:
+                self.assertNotIn(SECRET, text)
+            self.change("wrong-password", {"conf": {"authPassword": SECRET + "?"}})
+            self.addCleanup(self.wait_for_sessions, "wrong-password", [])
+            self.addCleanup(self.change, "wrong-password", {"conf": {"authPassword": SECRET}})
+            self.wait_for_routes("wrong-password")
+
+    def test_multihop(self):
+        """ebgpMultihop: a router behind another is reached; without it there is no session."""
+        self.wait_for_routes("far")
+        with self.others_stay("far"):
+            self.change("far", {"ebgpMultihop": None})
+            self.wait_for_sessions("far", [])
+            self.without_session("far")
+            self.change("far", {"ebgpMultihop": {"enabled": True, "multihopTtl": 2}})
+            self.wait_for_routes("far")
+
+    def test_passive(self):
+        """transport.passiveMode and listenPort of the BgpConf: Berth waits, the router dials."""
+        self.wait_for_routes("dials")
+        connections = self.small["dials"].connections()
+        self.assertEqual(set(connections), set(self.lab.cluster.nodes))
+        for connection in connections.values():
+            self.assertEqual(connection["remote_port"], LISTEN_PORT)
+            self.assertNotEqual(connection["local_port"], 179)
+
+    def test_remote_port(self):
+        """transport.remotePort: the router listens at another port than 179."""
+        self.wait_for_routes("port")
+        connections = self.small["port"].connections()
+        self.assertEqual({node: connection["local_port"] for node, connection in connections.items()}, {"node1": 1179, "node2": 1179})
+
+    def test_remote_address(self):
+        """transport.remoteAddress: GoBGP connects to neighborAddress all the same, and an Event says so."""
+        self.figure(self.told("BgpPeer", "elsewhere", "remoteAddress", "has no effect"))
+        self.assertEqual(self.small["elsewhere"].up(), set())
+
+    def test_timers(self):
+        """timers: the router is held to the hold time, and gets a KEEPALIVE as often as was asked for."""
+        for session in self.sessions("timers").values():
+            self.assertEqual((session.hold, session.keepalive), (12, 4))   # a third of the hold time is the router's own choice
+        for session in self.sessions("plain").values():
+            self.assertEqual(session.hold, 90)
+        received = lambda: self.small["timers"].connections()["node1"]["bytes_received"]
+        before = received()
+        # Five of 19 bytes. If they came every four seconds, a third of the hold time, it would take 16.
+        eventually("five KEEPALIVE messages", lambda: received() >= before + 5 * 19, 12)
+
+    def test_timers_change(self):
+        """timers: another hold time is in force from the next session on; the one that is up is not ended for it."""
+        self.addCleanup(self.change, "changing", {"timers": {"config": {"holdTime": None}}, "conf": {"adminDown": False}})
+        with self.others_stay():
+            self.change("changing", {"timers": {"config": {"holdTime": "21"}}})
+            self.new_service_is_announced("changing")   # heard after it
+        self.change("changing", {"conf": {"adminDown": True}})
+        self.wait_for_sessions("changing", [])
+        self.change("changing", {"conf": {"adminDown": False}})
+        self.wait_for_sessions("changing")
+        self.assertEqual([one.hold for one in self.sessions("changing").values()], [21, 21])
+
+    def test_tcp_mss(self):
+        """transport.tcpMss: the router sends no larger segments."""
+        for connection in self.small["mss"].connections().values():
+            self.assertLessEqual(connection["mss"], 1000)
+            self.assertGreater(connection["mss"], 900)   # options take some
+        for connection in self.small["plain"].connections().values():
+            self.assertGreater(connection["mss"], 1000)
+
+    def test_local_as(self):
+        """conf.localAs: this router sees that AS, in the session and as the whole AS path; others see the BgpConf's."""
+        for name, number in (("local-as", 65099), ("plain", AS)):
+            self.assertEqual({session.peer_as for session in self.sessions(name).values()}, {number})
+            self.assertEqual({path.as_path for path in self.wait_for_routes(name)}, {(number,)})
+
+    def test_internal(self):
+        """A router of our own AS (iBGP): nodes are the next hops, LOCAL_PREF is there, the AS path is empty."""
+        self.assertEqual({session.peer_as for session in self.sessions("internal").values()}, {AS})
+        self.assertEqual({(path.as_path, path.local_pref) for path in self.wait_for_routes("internal")}, {((), 100)})
+
+    def test_as_path(self):
+        """removePrivateAs, replacePeerAs and allowOwnAs are about routes that come from others: ours have our AS in their path, always."""
+        self.assertEqual({path.as_path for path in self.wait_for_routes("as-path")}, {(AS,)})
+
+    def test_remove_private_as_of_internal(self):
+        """removePrivateAs of an iBGP session makes no sense: it is told, the session stays, and nobody waits for it."""
+        self.addCleanup(self.change, "internal", {"conf": {"removePrivateAs": None}})
+        with self.others_stay():
+            self.change("internal", {"conf": {"removePrivateAs": "ALL"}})
+            waits = [wait for _ in range(5) for wait in self.new_service_is_announced("plain", "internal")]   # longer and longer?
+            self.figure(f"a Service's route came or went after {statistics.median(waits):.2f} s, at most {max(waits):.2f} s")
+            self.assertLess(statistics.median(waits), 1)
+            self.figure(self.told("BgpPeer", "internal", "removePrivateAs"))
+
+    def test_admin_down(self):
+        """conf.adminDown: the session ends and its routes go; with false both are back."""
+        with self.others_stay("changing"):
+            self.addCleanup(self.change, "changing", {"conf": {"adminDown": False}})
+            self.change("changing", {"conf": {"adminDown": True}})
+            self.wait_for_sessions("changing", [])
+            eventually("routes gone", lambda: not self.small["changing"].routes())
+            eventually("status DOWN", lambda: {one["peerState"]["adminState"] for one in self.status("changing").values()} == {"DOWN"})
+            self.without_session("changing")
+            self.change("changing", {"conf": {"adminDown": False}})
+            self.wait_for_routes("changing")
+
+    def test_one_peer_changes(self):
+        """A change of one BgpPeer is a new session with that router, and with no other. A description is not even that."""
+        with self.others_stay("changing"):
+            self.change("plain", {"conf": {"description": "the router in the cellar"}})
+            self.change("changing", {"conf": {"localAs": 65098}})   # heard after the description
+            eventually("AS 65098", lambda: [one.peer_as for one in self.sessions("changing").values()] == [65098, 65098])
+            self.assertEqual({path.as_path for path in self.wait_for_routes("changing")}, {(65098,)})
+
+    def test_ipv6_session(self):
+        """A router with an IPv6 address gets IPv6 routes with IPv6 next hops, and nothing else."""
+        self.wait_for_routes("six", 6)
+        self.assertEqual(self.small["six"].routes(4), {})
+
+    def test_ipv6_over_ipv4(self):
+        """afiSafis with both families over an IPv4 session: IPv6 routes have IPv6 next hops."""
+        self.wait_for_routes("both", 6)
+        self.wait_for_routes("both", 4)
+        self.assertEqual(self.small["plain"].routes(6), {})
+
+    def test_single_path(self):
+        """afiSafis without addPaths: one next hop for each address."""
+        hops = self.small["single"].hops()
+        self.assertEqual(set(hops), self.addresses[4])
+        for of_session in hops.values():
+            self.assertEqual({node: len(found) for node, found in of_session.items()}, {"node1": 1, "node2": 1})
+
+    def test_node_selector(self):
+        """nodeSelector: only the node that it selects has a session; another selection moves it."""
+        self.wait_for_routes("selected", nodes=["node2"])
+        select = lambda node: self.change("selected", {"nodeSelector": {"matchLabels": {"kubernetes.io/hostname": node}}})
+        with self.others_stay("selected"):
+            select("node1")
+            self.some_nodes["selected"] = {"node1"}
+            self.wait_for_sessions("selected", ["node1"])
+            self.wait_for_routes("selected", nodes=["node1"])
+            eventually("one status", lambda: set(self.status("selected")) == {"node1"})
+
+    def test_cni_label(self):
+        """A BgpPeer with the label of a CNI is not ours: no session; without the label there is one; with it, it ends."""
+        with self.others_stay("labelled"):
+            self.without_session("labelled", 1)
+            self.assertEqual(self.status("labelled"), {})
+            self.change("labelled", {}, labels={CNI_LABEL: None})
+            self.addCleanup(self.change, "labelled", {}, labels={CNI_LABEL: "calico"})
+            self.wait_for_routes("labelled")
+            self.change("labelled", {}, labels={CNI_LABEL: "calico"})
+            self.wait_for_sessions("labelled", [])
+            eventually("no status", lambda: not self.status("labelled"))
+
+    # -- BgpConf
+
+    def test_cni_label_of_conf(self):
+        """A BgpConf `default` with the label of a CNI is not ours: no session at all; without the label all are back, with all routes."""
+        label = lambda value: self.lab.api.patch("bgpconfs", "default", {"metadata": {"labels": {CNI_LABEL: value}}})
+        label("calico")
+        self.addCleanup(label, None)
+        for name in ("plain", "internal", "six"):
+            self.wait_for_sessions(name, [])
+        label(None)
+        for name in ("plain", "internal"):
+            self.wait_for_routes(name)
+        self.wait_for_routes("six", 6)
+
+    def test_as_of_conf(self):
+        """Another `as`: every router sees it, and has all routes again."""
+        self.change_conf(**{"as": 65002})
+        self.addCleanup(self.wait_for_routes, "internal")
+        self.addCleanup(self.change_conf, **{"as": AS})
+        for name in ("plain", "dials", "far"):
+            eventually(f"AS 65002 at router {name}", lambda: [one.peer_as for one in self.sessions(name).values()] == [65002, 65002], 20)
+            self.assertEqual({path.as_path for path in self.wait_for_routes(name)}, {(65002,)})
+
+    def test_multiple_paths(self):
+        """useMultiplePaths: gobgpd is started anew and routers have all routes again; one with graceful restart lost none meanwhile."""
+        before = {name: self.sessions(name) for name in ("plain", "locked", "internal")}
+        self.change_conf(useMultiplePaths=True)
+        with self.lab.record() as recorder:
+            for name, sessions in before.items():
+                eventually(f"new sessions of router {name}", lambda: all(
+                    session != sessions[node] for node, session in self.wait_for_sessions(name).items()), 20)
+                self.wait_for_routes(name)
+            for address in self.addresses[4]:
+                self.lab.wait_for_hops(address, self.lab.all_next_hops())
+                self.assert_no_deletion(recorder, address)
+
+    def test_router_id(self):
+        """routerId in a cluster of several nodes: an Event says why not, routers see each node's own, no session ends."""
+        self.addCleanup(self.change_conf, routerId=None)
+        with self.others_stay():
+            self.change_conf(routerId="192.0.2.1")
+            self.figure(self.told("BgpConf", "default", "spec.routerId 192.0.2.1", "leave the field empty"))
+            for name in ("plain", "six"):
+                self.assertEqual({node: session.router_id for node, session in self.sessions(name).items()},
+                                 {node: self.lab.cluster.address(node) for node in self.lab.cluster.nodes})
+
+    def test_rack(self):
+        """asPerRack: a node of a rack has the rack's AS, and announces nodes of its rack alone; other nodes are as they were."""
+        def put(rack):
+            self.lab.api.patch("nodes", "node1", {"metadata": {"labels": {RACK_LABEL: rack}}})
+        before, mine, other = self.sessions("plain"), self.lab.cluster.address("node1"), self.lab.all_next_hops()
+        put("a")
+        self.addCleanup(self.wait_for_routes, "internal")
+        self.addCleanup(put, None)
+        eventually("AS 65011", lambda: (one := self.small["plain"].session("node1")) and one.peer_as == 65011, 20)
+        wanted = {address: {"node1": {mine}, "node2": set(other)} for address in self.addresses[4]}
+        eventually("next hops of the rack", lambda: self.small["plain"].hops() == wanted)
+        paths = {(path.node, path.as_path) for paths in self.small["plain"].routes().values() for path in paths}
+        self.assertEqual(paths, {("node1", (65011,)), ("node2", (AS,))})
+        self.assertEqual(self.small["plain"].session("node2"), before["node2"])
+
+    # -- many at once
+
+    def test_every_router_has_every_route(self):
+        """All routers have all addresses with all next hops, and hear of a new Service and of its end."""
+        names = [name for name in self.small if self.nodes_of(name) and name not in ("six", "single")]
+        with self.others_stay():
+            self.new_service_is_announced(*names)
+        self.wait_for_routes("six", 6)
+        for address in self.addresses[4]:
+            self.lab.wait_for_hops(address, self.lab.all_next_hops())   # the lab's router, in its kernel
+
+    def test_nothing_is_imported(self):
+        """What a router announces (a default route, a load balancer's address) is neither kept nor passed on nor used."""
+        for node in self.lab.cluster.nodes:
+            eventually(f"announced to {node}", lambda: self.small["announcer"].sent(node) == len(ANNOUNCED))
+            received = self.gobgp(node, "neighbor", self.small["announcer"].address, "adj-in")
+            self.assertEqual(set(received), set(ANNOUNCED))
+            self.assertEqual(set(self.gobgp(node, "global", "rib")), {f"{address}/32" for address in self.addresses[4]})
+            kernel = self.lab.cluster.run(node, ["ip", "route"]).stdout
+            self.assertNotIn(self.small["announcer"].address, kernel)
+            self.assertNotIn("10.99.0.0/24", kernel)
+        for name in ("plain", "internal"):
+            self.wait_for_routes(name)
+
+    def test_flood(self):
+        """A router announces 20,000 routes: sessions of others stay, memory stays within bounds, a new Service is announced."""
+        before = self.memory()
+        prefixes = [f"10.{number // 256}.{number % 256}.0/24" for number in range(20000)]
+        flood = SmallRouter(self.lab.cluster, "flood", 130, announces=prefixes)
+        self.addCleanup(flood.stop)
+        self.addCleanup(self.lab.api.delete, "bgppeers", "flood")
+        with self.others_stay():
+            flood.start().wait()
+            self.lab.apply(peer_of(flood, {}))
+            for node in self.lab.cluster.nodes:
+                eventually(f"20,000 routes sent to {node}", lambda: flood.session(node) and flood.sent(node) == len(prefixes), 30)
+            self.new_service_is_announced("plain")
+            eventually("20,000 routes at the nodes", lambda: all(self.received(node, flood) == len(prefixes) for node in self.berths), 30)
+            after = self.memory()
+            self.assertEqual(len(flood.sessions()), 2)
+        for program, limit in (("berth", 20), ("gobgpd", 200)):
+            self.figure(f"{program}: {before[program]:.0f} MB before, {after[program]:.0f} MB with 2 × 20,000 routes")
+            self.assertLess(after[program] - before[program], limit)
+        for node in self.lab.cluster.nodes:
+            self.assertEqual(len(self.gobgp(node, "global", "rib")), len(self.addresses[4]))
+
+    def received(self, node, router):
+        """How many routes the node's gobgpd has heard from a router."""
+        peers = self.gobgp(node, "neighbor")
+        mine = next((peer for peer in peers if peer["conf"]["neighbor_address"] == router.address), {})
+        return sum(family.get("state", {}).get("received", 0) for family in mine.get("afi_safis", []))
+
+    def test_routers_that_misbehave(self):
+        """Garbage, resets, silence, slowness, and sessions that break as soon as they are up: sessions of others stay."""
+        deeds = [send_garbage, reset, say_nothing, answer_slowly, break_what_is_up]
+        traps = [Trap(self.lab.cluster, 140 + number, deed) for number, deed in enumerate(deeds)]
+        for trap in traps:
+            self.addCleanup(trap.stop)
+            trap.start()
+            self.addCleanup(self.lab.api.delete, "bgppeers", f"trap{trap.number}")
+        with self.others_stay():
+            self.lab.apply(*(dict(bgp_peer(f"trap{trap.number}", trap.address, trap.as_number),
+                                  spec=peer_of(self.small["plain"], {})["spec"] | {
+                                      "conf": {"neighborAddress": trap.address, "peerAs": trap.as_number}}) for trap in traps))
+            eventually("all were met, and most again", lambda: all(
+                trap.met >= (2 if deed in (say_nothing, answer_slowly, break_what_is_up) else 3) for trap, deed in zip(traps, deeds)), 30)
+            self.new_service_is_announced("plain", "internal", "locked")
+            for process in self.berths.values():
+                self.assertTrue(process.ready())
+        self.figure(", ".join(f"{deed.__name__}: {trap.met} connections" for trap, deed in zip(traps, deeds)))
