@@ -52,7 +52,7 @@ class Local(E2eTest):
         self.assertLess(max(took), 5000)
 
     def test_pod_moves(self):
-        """A Deployment moves to another node: the new one is a next hop once kube-proxy there knows it, the old one until then; nothing is lost."""
+        """A Deployment moves: its new node is a next hop once kube-proxy there knows it, the old one until then; nothing is lost."""
         self.scale("web-node2", 0)
         eventually("web servers on node1 alone", lambda: self.lab.ready_web_nodes() == {"node1"})
         address = self.lab.service("local", externalTrafficPolicy="Local")
