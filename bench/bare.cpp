@@ -302,7 +302,7 @@ class Conversation {
     std::vector<::api::Path> paths;
     for (std::uint32_t id = 1; id < words.size(); ++id) {
       const BgpRoute route{words[0], words[id]};
-      paths.push_back(withdraw ? gobgp::withdrawal(route, id) : gobgp::to_api(route, id, false));
+      paths.push_back(withdraw ? gobgp::withdrawal(route, id) : gobgp::to_api(route, id, {}));
     }
     const Instant began = timers_.now();
     must(co_await gobgpd_->change_paths(std::move(paths)), "change routes");

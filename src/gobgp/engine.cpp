@@ -285,7 +285,9 @@ class GobgpEngine final : public BgpEngine {
       status.last_error = error->second;
     if (!desired_) return;
     const auto wanted = std::ranges::lower_bound(desired_->peers, *neighbor, {}, &BgpPeerConfig::neighbor);
-    if (wanted != desired_->peers.end() && wanted->neighbor == *neighbor) status.description = wanted->description;
+    if (wanted == desired_->peers.end() || wanted->neighbor != *neighbor) return;
+    status.description = wanted->description;
+    if (status.last_error.empty()) status.last_error = gobgp::no_connection_text(*wanted, status.session_state);
   }
 
   asio::awaitable<void> check() {
@@ -419,7 +421,7 @@ class GobgpEngine final : public BgpEngine {
     if (steps.widen_audiences && !errors.note(co_await widen_audiences(*client, desired), "set policies")) co_return errors.result();
     const bool changed = errors.note(co_await change_routes(*client, steps), "change routes");
     if (steps.narrow_audiences && changed) errors.note(co_await set_audiences(*client, desired.audiences), "set policies");
-    if (steps.tell_again) errors.note(co_await client->tell_again(), "tell routes again");
+    if (steps.tell_again && !errors.note(co_await client->tell_again(), "tell routes again")) mirror_.audiences.reset();
     for (const BgpPeerConfig& peer : steps.update_peers)
       errors.note(co_await set_peer(*client, peer, false, false), "change peer " + peer.neighbor.to_string());
     for (const BgpPeerConfig& peer : steps.add_peers)
@@ -447,14 +449,14 @@ class GobgpEngine final : public BgpEngine {
     auto message = gobgp::to_api(global);
     if (!message) co_return fail(message.error().with("start BGP"));
     if (const auto started = co_await client->start_bgp(std::move(*message)); !started) co_return fail(note_error(started.error()));
-    // A server without this policy would pass routes on from router to router, so it must not stay.
-    mirror_ = {};
+    // A server without these policies would pass routes on from router to router, so it must not stay.
+    mirror_.audiences.reset();
     if (const auto guarded = co_await set_audiences(*client, audiences); !guarded) {
       supervisor_.kill();
       co_return guarded;
     }
     if (client != client_) co_return fail(not_running());
-    mirror_.global = global;
+    mirror_ = {.global = global, .peers = {}, .routes = {}, .audiences = audiences};
     co_return Result<>{};
   }
 

@@ -371,6 +371,14 @@ std::string disconnect_text(const api::PeerState& state) {
   return text;
 }
 
+std::string no_connection_text(const BgpPeerConfig& peer, SessionState state) {
+  if (state != SessionState::connect && state != SessionState::active) return {};
+  if (peer.passive) return "waits for the router to connect (passiveMode)";
+  return fmt::format("no TCP connection to {} port {}: it is refused, filtered, or the router does not expect this node{}",
+                     peer.neighbor.to_string(), peer.remote_port == 0 ? bgp_port : peer.remote_port,
+                     peer.auth_password.empty() ? "" : "; a password that is not the router's looks the same");
+}
+
 api::Family family_of(IpFamily family) {
   api::Family out;
   out.set_afi(family == IpFamily::v4 ? afi_ip : afi_ip6);

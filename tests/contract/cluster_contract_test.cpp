@@ -599,16 +599,18 @@ using BgpContract = ClusterContract;
 TEST_F(BgpContract, EachNodeHasItsOwnEntryInTheStatusOfAConf) {
   const std::string name = subject_->create_conf(unique("conf"), {}).name;
   using Status = BgpConf::NodeStatus;
-  ASSERT_DONE(ask(cluster().patch_bgp_conf_status(name, "node1", Status{"172.30.0.11", 65001})));
-  ASSERT_DONE(ask(cluster().patch_bgp_conf_status(name, "node2", Status{"172.30.0.12", 65001})));
-  ASSERT_DONE(ask(cluster().patch_bgp_conf_status(name, "node1", Status{"172.30.0.11", 65009})));
+  ASSERT_DONE(ask(cluster().patch_bgp_conf_status(name, "node1", Status{"172.30.0.11", 65001, {"node1", "node2"}})));
+  ASSERT_DONE(ask(cluster().patch_bgp_conf_status(name, "node2", Status{"172.30.0.12", 65001, {"node1", "node2"}})));
+  ASSERT_DONE(ask(cluster().patch_bgp_conf_status(name, "node1", Status{"172.30.0.11", 65009, {"node1", "node2"}})));
   using Map = std::map<std::string, Status>;
-  EXPECT_EQ(subject_->read_conf(name).value().nodes_status, (Map{{"node1", {"172.30.0.11", 65009}}, {"node2", {"172.30.0.12", 65001}}}));
+  EXPECT_EQ(subject_->read_conf(name).value().nodes_status,
+            (Map{{"node1", {"172.30.0.11", 65009, {"node1", "node2"}}}, {"node2", {"172.30.0.12", 65001, {"node1", "node2"}}}}));
   ASSERT_DONE(ask(cluster().patch_bgp_conf_status(name, "node1", std::nullopt)));
-  EXPECT_EQ(subject_->read_conf(name).value().nodes_status, (Map{{"node2", {"172.30.0.12", 65001}}}));
+  EXPECT_EQ(subject_->read_conf(name).value().nodes_status, (Map{{"node2", {"172.30.0.12", 65001, {"node1", "node2"}}}}));
   ASSERT_DONE(ask(cluster().patch_bgp_conf_status(name, "never-there", std::nullopt)));
   EXPECT_EQ(subject_->read_conf(name).value().nodes_status.size(), 1U);
-  EXPECT_FAILS(ask(cluster().patch_bgp_conf_status(unique("none"), "node1", Status{"172.30.0.11", 65001})), ErrorCode::not_found);
+  EXPECT_FAILS(ask(cluster().patch_bgp_conf_status(unique("none"), "node1", Status{"172.30.0.11", 65001, {"node1", "node2"}})),
+               ErrorCode::not_found);
 }
 
 BgpPeerStatus peer_status() {
@@ -780,7 +782,7 @@ TEST_F(WatchContract, OfPoolsConfsAndPeersIsTheSame) {
   EXPECT_EQ(*feeds_.bgp_peers().listed(peer.name), peer);
 
   const Pool used = ask(cluster().patch_pool_status(pool.name, full_status())).value();
-  ASSERT_DONE(ask(cluster().patch_bgp_conf_status(conf.name, "node1", BgpConf::NodeStatus{"172.30.0.11", 65001})));
+  ASSERT_DONE(ask(cluster().patch_bgp_conf_status(conf.name, "node1", BgpConf::NodeStatus{"172.30.0.11", 65001, {"node1", "node2"}})));
   ASSERT_DONE(ask(cluster().patch_bgp_peer_status(peer.name, "node1", peer_status())));
   subject_->delete_pool(pool.name);
   subject_->delete_conf(conf.name);

@@ -214,6 +214,9 @@ class PeerSettings(E2eTest):
             self.assertEqual(set(states), set(self.lab.cluster.nodes))
             for state in states.values():
                 self.assertIn(state["peerState"]["sessionState"], ("IDLE", "CONNECT", "ACTIVE"))
+            state = json.loads(self.lab.page("node1", "/debug/state")[1])["actual"]["bgp"]["sessions"]
+            why = next(one["lastError"] for one in state if one["neighbor"] == self.small["wrong-password"].address)
+            self.assertIn("a password that is not the router's looks the same", why)
             shown = [self.lab.berth_log(), json.dumps([peer.get("status") for peer in self.lab.api.list("bgppeers")]),
                      json.dumps(self.lab.api.list("events")), *(self.lab.page(node, path)[1] for node in self.berths
                                                                 for path in ("/metrics", "/readyz", "/debug/state"))]
