@@ -63,7 +63,7 @@ void check_path(const std::string& bytes) {
   static_cast<void>(is_received(*message));
   const auto read = path_from_api(*message);
   if (!read) return;
-  const auto again = path_from_api(to_api(read->route, read->path.id, read->path.graceful_shutdown));
+  const auto again = path_from_api(to_api(read->route, read->path.id, read->path.path));
   BERTH_CHECK(again && again->route == read->route && again->path == read->path, "a path asked for is read back the same");
   const api::Path gone = withdrawal(read->route, read->path.id);
   BERTH_CHECK(gone.is_withdraw() && gone.identifier() == read->path.id, "a withdrawal names its path");

@@ -324,7 +324,7 @@ def routing():
     for value in ("65536:1", "1:65536", "1", "1:2:3:4", "no export", "large:1:2", "-1:2", "1:2\u200b", "٩:1"):
         yield bad_conf("schema", ("spec.advertisements[0].communities[0]", "write A:B with numbers up to 65535, A:B:C, or a name"),
                        advertisements=[{"communities": [value]}])
-        yield bad_conf("schema", ("spec.communityNames.x", "write A:B with numbers up to 65535, A:B:C"), communityNames={"x": value})
+        yield bad_conf("schema", ("spec.communityNames[x]", "write A:B with numbers up to 65535, A:B:C"), communityNames={"x": value})
     for field, value, words in (("med", -1, "greater than or equal to 0"), ("med", 2 ** 32, "less than or equal to 4294967295"),
                                 ("localPref", 2 ** 32, "less than or equal to 4294967295"),
                                 ("asPathPrepend", 11, "less than or equal to 10"), ("peers", "tor", "array"),

@@ -176,7 +176,7 @@ REFUSED = [
     (conf("advertisements", advertisements=[{"communities": ["65536:1"], "localPref": -1, "med": 4294967296, "asPathPrepend": 11}]),
      ["spec.advertisements[0].communities[0]", "numbers up to 65535", "spec.advertisements[0].localPref", "greater than or equal to 0",
       "spec.advertisements[0].med", "less than or equal to 4294967295", "spec.advertisements[0].asPathPrepend", "equal to 10"]),
-    (conf("names", communityNames={"backup": "1:65536"}), ["spec.communityNames.backup", "numbers up to 65535"]),
+    (conf("names", communityNames={"backup": "1:65536"}), ["spec.communityNames[backup]", "numbers up to 65535"]),
     (conf("time", gracefulRestart={"restartTime": -1}), ["spec.gracefulRestart.restartTime", "0"]),
     (conf("old-none", V1, port=179, routerID="192.0.2.1"), ["spec.as", "Required"]),
     (conf("old-port", V1, **{"as": 65000, "port": 0, "routerID": "192.0.2.1"}), ["spec.port", "greater than or equal to 1"]),
@@ -410,7 +410,7 @@ class DeployTest(unittest.TestCase):
                       exclude=[f"{long}{n:02x}00-{long}{n:02x}0e" for n in range(256)],
                       namespaceQuotas={f"{n:063d}": 2 ** 63 - 1 for n in range(1024)},
                       reservations={f"{long}{n // 4:02x}0{n % 4}": f"{n:063d}/{n:063d}" for n in range(1024)})
-        all_of = {"pools": [f"{n:063d}" for n in range(256)], "peers": [f"{n:063d}" for n in range(256)],
+        all_of = {"pools": [f"{n:063d}" for n in range(64)], "peers": [f"{n:063d}" for n in range(64)],
                   "communities": [f"6{n:04d}:65535" for n in range(32)]}
         largest_server = conf("largest", advertisements=[all_of] * 64, communityNames={f"n{n}": "65535:65535" for n in range(256)})
         for one in (full, largest, router, server, largest_server):

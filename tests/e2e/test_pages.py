@@ -53,7 +53,7 @@ class Pages(E2eTest):
         conf = eventually("BgpConf's status", lambda: self.nodes_of("bgpconfs", "default", "nodesConfStatus"))
         peer = eventually("sessions established", lambda: self.established())
         for node in lab.cluster.nodes:
-            self.assertEqual(conf[node], {"as": 65001, "routerId": lab.cluster.address(node)})
+            self.assertEqual(conf[node], {"as": 65001, "routerId": lab.cluster.address(node), "nextHops": list(lab.cluster.nodes)})
             self.assertEqual(peer[node]["peerState"]["neighborAddress"], "172.30.0.1")
             self.assertEqual(peer[node]["peerState"]["peerAs"], 65000)
 
