@@ -400,6 +400,18 @@ class E2eTest(unittest.TestCase):
     routers = ("bird",)
     berth = "pods"
 
+    @classmethod
+    def start_berths(cls, *flags):
+        """For a class that starts Berth once for all its tests: `berth run` on each node, in cls.berths; ends with the class."""
+        cls.lab.install(cls.berth)
+        lease = ("--lease-duration", "5", "--renew-deadline", "3", "--retry-period", "1", "--webhook-port", "0")
+        cls.berths = {node: Process(cls.lab, node, flags=(*lease, *flags)) for node in cls.lab.cluster.nodes}
+        for process in cls.berths.values():
+            cls.addClassCleanup(process.start().end)
+        for process in cls.berths.values():
+            eventually(f"{process.name} ready", process.ready, 40)
+        cls.lab.reset()
+
     def setUp(self):
         self.lab.install(self.berth)
         self.prepare()

@@ -264,6 +264,14 @@ protocol device {{ }}
         return found
 
 
+def start_all(routers):
+    """All at once."""
+    for router in routers:
+        router.start()
+    for router in routers:
+        router.wait()
+
+
 def host(prefix):
     return re.sub(r"/(32|128)$", "", prefix)
 

@@ -4,8 +4,8 @@ table."""
 import json
 import subprocess
 
-from harness import OPT_IN, E2eTest, Process, bgp_conf, bgp_peer, eip, eventually, steadily
-from small_router import SmallRouter
+from harness import OPT_IN, E2eTest, bgp_conf, bgp_peer, eip, eventually, steadily
+from small_router import SmallRouter, start_all
 
 EXCLUDE = "node.kubernetes.io/exclude-from-external-load-balancers"
 AS = 65001   # bgp_conf()
@@ -19,23 +19,12 @@ class Advertisements(E2eTest):
 
     @classmethod
     def setUpClass(cls):
-        lab = cls.lab
-        lab.install(cls.berth)
-        lease = ("--lease-duration", "5", "--renew-deadline", "3", "--retry-period", "1", "--webhook-port", "0", "--drain-wait", "3")
-        cls.berths = {node: Process(lab, node, flags=lease).start() for node in lab.cluster.nodes}
-        for process in cls.berths.values():
-            cls.addClassCleanup(process.end)
-        for process in cls.berths.values():
-            eventually(f"{process.name} ready", process.ready, 40)
-        lab.reset()
-        cls.small = {name: SmallRouter(lab.cluster, name, number, **settings)
+        cls.start_berths("--drain-wait", "3")
+        cls.small = {name: SmallRouter(cls.lab.cluster, name, number, **settings)
                      for name, number, settings in (("first", 131, {}), ("second", 132, {}),
                                                     ("internal", 133, {"as_number": AS, "internal": True}))}
         cls.addClassCleanup(cls.remove)
-        for router in cls.small.values():
-            router.start()
-        for router in cls.small.values():
-            router.wait()
+        start_all(cls.small.values())
 
     @classmethod
     def remove(cls):

@@ -11,8 +11,8 @@ import pathlib
 import statistics
 import time
 
-from harness import GOBGPD, OPT_IN, POOL_KEY, E2eTest, Process, bgp_conf, bgp_peer, eip, eventually, service, steadily
-from small_router import SmallRouter, Trap, address_of, answer_slowly, break_what_is_up, reset, say_nothing, send_garbage
+from harness import GOBGPD, OPT_IN, POOL_KEY, E2eTest, bgp_conf, bgp_peer, eip, eventually, service, steadily
+from small_router import SmallRouter, Trap, address_of, answer_slowly, break_what_is_up, reset, say_nothing, send_garbage, start_all
 from system import run
 
 SECRET = "s3cr3t-of-the-peer-settings"
@@ -66,24 +66,13 @@ class PeerSettings(E2eTest):
     @classmethod
     def setUpClass(cls):
         lab = cls.lab
-        lab.install(cls.berth)
-        lease = ("--lease-duration", "5", "--renew-deadline", "3", "--retry-period", "1", "--webhook-port", "0")
-        cls.berths = {}
         cls.some_nodes = {"wrong-password": set(), "labelled": set(), "elsewhere": set(), "selected": {"node2"}}   # not all of them
-        for node in lab.cluster.nodes:
-            cls.berths[node] = Process(lab, node, flags=lease).start()
-            cls.addClassCleanup(cls.berths[node].end)
-        for process in cls.berths.values():
-            eventually(f"{process.name} ready", process.ready, 40)
-        lab.reset()
+        cls.start_berths()
         cls.small = {}
         cls.addClassCleanup(cls.remove)
         lab.cluster.run("router", ["ip", "route", "replace", FAR, "via", address_of(104)])
         cls.small = {name: SmallRouter(lab.cluster, name, number, **settings) for name, number, settings, _ in ROUTERS}
-        for router in cls.small.values():
-            router.start()
-        for router in cls.small.values():
-            router.wait()
+        start_all(cls.small.values())
         peers = [peer_of(cls.small[name], more) for name, _, _, more in ROUTERS]
         lab.apply(cls.conf(), eip("pool6", "2001:db8:53::/112"), *peers)
         for name in ("a", "b", "c"):

@@ -62,6 +62,15 @@ struct BfdSpeakerTest : ::testing::Test {
   std::uint32_t discriminator() { return wire.sent.back().second.my_discriminator; }
   BfdStatus status() { return speaker.state().sessions.at(0); }
   std::uint64_t drops(const std::string& reason) { return speaker.state().drops[reason]; }
+  // As the process does, in order; what is sent then is in `wire.sent`.
+  void end() {
+    tasks.cancel();
+    timers.run_for(0s);
+    wire.sent.clear();
+    TaskGroup ending{io.get_executor()};
+    ending.spawn("end", speaker.end());
+    timers.run_for(100ms);
+  }
   void bring_up() {
     hear(BfdState::down, 0);
     hear(BfdState::init, discriminator());
@@ -140,12 +149,7 @@ TEST_F(BfdSpeakerTest, ASessionThatIsNotWantedEndsAsAdminDown) {
 
 TEST_F(BfdSpeakerTest, TheEndIsToldSeveralTimes) {
   bring_up();
-  tasks.cancel();
-  timers.run_for(0s);
-  wire.sent.clear();
-  TaskGroup ending{io.get_executor()};
-  ending.spawn("end", speaker.end());
-  timers.run_for(100ms);
+  end();
   ASSERT_EQ(wire.sent.size(), 3U);
   for (const auto& [to, packet] : wire.sent) EXPECT_EQ(packet.state, BfdState::admin_down);
 }
@@ -163,12 +167,7 @@ TEST_F(BfdSpeakerTest, WhoWaitsForUsIsNotTold) {
   EXPECT_EQ(wire.sent.back().second.desired_min_tx_us, 40'000'000U);
   hear(BfdState::up, discriminator(), 255, false, router, true);
   timers.run_for(10ms);
-  tasks.cancel();
-  timers.run_for(0s);
-  wire.sent.clear();
-  TaskGroup ending{io.get_executor()};
-  ending.spawn("end", speaker.end());
-  timers.run_for(100ms);
+  end();
   EXPECT_TRUE(wire.sent.empty());
 }
 

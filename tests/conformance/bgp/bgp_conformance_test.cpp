@@ -231,13 +231,20 @@ class BgpConformance : public ::testing::Test {
   }
 
   asio::awaitable<bool> has(Router& router, std::set<BgpRoute> routes, Duration patience = 20s) {
-    return until([&router, routes]() -> asio::awaitable<bool> { co_return (co_await router.routes()) == routes; }, patience);
+    return until(std::bind_front(&BgpConformance::has_now, std::ref(router), std::move(routes)), patience);
+  }
+  // With their attributes, which are read with the routes.
+  asio::awaitable<bool> has_paths(Router& router, BgpRoutes paths) {
+    return until(std::bind_front(&BgpConformance::has_paths_now, std::ref(router), std::move(paths)));
+  }
+  asio::awaitable<bool> is_up(Router& router) { return until(std::bind_front(&BgpConformance::is_up_now, std::ref(router))); }
+  // So many processes were started at least, and the last one answers.
+  asio::awaitable<bool> runs(std::uint64_t start, Duration patience = 20s) {
+    return until(std::bind_front(&BgpConformance::runs_now, this, start), patience);
   }
 
   // A call that meets a new process before it serves is tried again, as the speaker does.
-  asio::awaitable<bool> applies() {
-    return until([this]() -> asio::awaitable<bool> { co_return (co_await apply()).has_value(); });
-  }
+  asio::awaitable<bool> applies() { return until(std::bind_front(&BgpConformance::applies_now, this)); }
   asio::awaitable<Result<>> apply() { return engine_->apply(std::make_shared<const BgpDesired>(desired_)); }
 
   asio::awaitable<void> begin(std::vector<Router*> routers) {
@@ -245,9 +252,20 @@ class BgpConformance : public ::testing::Test {
       co_await router->start();
       desired_.peers.push_back(router->peer());
     }
-    EXPECT_TRUE(co_await until([this]() -> asio::awaitable<bool> { co_return engine_->running(); }));
+    EXPECT_TRUE(co_await runs(0));
     EXPECT_TRUE(co_await applies());
   }
+
+  static asio::awaitable<bool> has_now(Router& router, const std::set<BgpRoute>& routes) { co_return (co_await router.routes()) == routes; }
+  static asio::awaitable<bool> has_paths_now(Router& router, const BgpRoutes& paths) {
+    co_await router.routes();
+    co_return router.paths() == paths;
+  }
+  static asio::awaitable<bool> is_up_now(Router& router) {
+    co_return (co_await router.session()).session_state == SessionState::established;
+  }
+  asio::awaitable<bool> runs_now(std::uint64_t start) { co_return engine_->counters().starts >= start && engine_->running(); }
+  asio::awaitable<bool> applies_now() { co_return (co_await apply()).has_value(); }
 
   // The pid of the gobgpd that the engine runs.
   pid_t engine_pid() {
@@ -354,7 +372,7 @@ TEST_F(BgpConformance, AKilledEngineLosesNoRouteAtTheRouter) {
     const std::uint64_t opens = (co_await router.session()).received.open;
 
     EXPECT_EQ(::kill(engine_pid(), SIGKILL), 0);
-    EXPECT_TRUE(co_await until([&]() -> asio::awaitable<bool> { co_return engine_->counters().starts == 2 && engine_->running(); }));
+    EXPECT_TRUE(co_await runs(2));
     EXPECT_TRUE(engine_->routes().empty());
     EXPECT_TRUE(co_await apply());
     bool back = false;
@@ -423,8 +441,7 @@ TEST_F(BgpConformance, DrainMarksThenWithdrawsBeforeTheSessionEnds) {
     marked.attributes.add(graceful_shutdown_community);
     for (auto& [one, path] : desired_.routes) path = marked;
     EXPECT_TRUE(co_await apply());
-    EXPECT_TRUE(co_await until(
-        [&]() -> asio::awaitable<bool> { co_return (co_await router.routes()).size() == 2 && router.paths() == desired_.routes; }));
+    EXPECT_TRUE(co_await has_paths(router, desired_.routes));
     const auto stopped = co_await engine_->stop(BgpStop::drain);
     EXPECT_TRUE(stopped) << stopped.error().text;
     EXPECT_TRUE(co_await has(router, {}, 1s));
@@ -441,18 +458,12 @@ TEST_F(BgpConformance, AttributesReachTheRouterAndChangeInPlace) {
     BgpPath& path = desired_.routes.begin()->second;
     path.attributes = {{{false, 64512, 100, 0}, {true, 64512, 1, 2}}, 50, {}};
     co_await begin({&router});
-    EXPECT_TRUE(co_await until([&]() -> asio::awaitable<bool> {
-      co_await router.routes();
-      co_return router.paths() == desired_.routes;
-    }));
+    EXPECT_TRUE(co_await has_paths(router, desired_.routes));
     EXPECT_EQ(engine_->routes(), desired_.routes);
     path.attributes.communities.clear();
     path.attributes.med = 60;
     EXPECT_TRUE(co_await apply());
-    EXPECT_TRUE(co_await until([&]() -> asio::awaitable<bool> {
-      co_await router.routes();
-      co_return router.paths() == desired_.routes;
-    }));
+    EXPECT_TRUE(co_await has_paths(router, desired_.routes));
     EXPECT_EQ((co_await router.session()).received.withdraw_prefix, 0U);
   });
 }
@@ -486,21 +497,14 @@ TEST_F(BgpConformance, AnAudienceGetsWhatItIsOffered) {
     EXPECT_TRUE(co_await apply());
     EXPECT_TRUE(co_await has(second, {all}));
     EXPECT_TRUE(co_await has(third, {all, some}));
-    EXPECT_TRUE(co_await until([&]() -> asio::awaitable<bool> {
-      co_await first.routes();
-      co_return first.paths().at(some).attributes == high;
-    }));
+    EXPECT_TRUE(co_await has_paths(first, {{all, {}}, {some, {high, 0}}}));
 
     // To all again, and nothing is left of it; nobody's session was touched.
     desired_.routes[some].audience = 0;
     desired_.audiences.clear();
     EXPECT_TRUE(co_await apply());
     for (Router* router : {&first, &second, &third}) {
-      EXPECT_TRUE(co_await has(*router, {all, some}));
-      EXPECT_TRUE(co_await until([&]() -> asio::awaitable<bool> {
-        co_await router->routes();
-        co_return router->paths() == desired_.routes;
-      }));
+      EXPECT_TRUE(co_await has_paths(*router, desired_.routes));
       EXPECT_EQ((co_await router->session()).flaps, 0U);
     }
   });
@@ -518,10 +522,9 @@ TEST_F(BgpConformance, AnAudienceOutlivesTheEngine) {
     EXPECT_TRUE(co_await has(first, {route(1), route(2)}));
     EXPECT_TRUE(co_await has(second, {route(1)}));
     EXPECT_EQ(::kill(engine_pid(), SIGKILL), 0);
-    EXPECT_TRUE(co_await until([&]() -> asio::awaitable<bool> { co_return engine_->counters().starts == 2; }));
+    EXPECT_TRUE(co_await runs(2));
     EXPECT_TRUE(co_await applies());
-    EXPECT_TRUE(co_await until(
-        [&]() -> asio::awaitable<bool> { co_return (co_await second.session()).session_state == SessionState::established; }));
+    EXPECT_TRUE(co_await is_up(second));
     EXPECT_TRUE(co_await has(first, {route(1), route(2)}));
     EXPECT_EQ(co_await second.routes(), std::set<BgpRoute>{route(1)});
   });
@@ -596,7 +599,7 @@ TEST_F(BgpConformance, AnAdoptedEngineIsReplacedWhenItsServerHasToBeAnother) {
     Client client{io_.get_executor(), folder_ + "/engine/gobgpd.sock"};
     while (!co_await client.get_bgp()) co_await timers_->sleep_for(10ms);
     make_engine();
-    EXPECT_TRUE(co_await until([&]() -> asio::awaitable<bool> { co_return engine_->running(); }));
+    EXPECT_TRUE(co_await runs(0));
     EXPECT_TRUE(co_await apply());
     EXPECT_EQ(engine_->counters().starts, 0U) << "adopted";
     desired_.global->as = our_as + 1;
@@ -631,7 +634,7 @@ TEST_F(BgpConformance, AHungEngineIsReplaced) {
     co_await begin({&router});
     EXPECT_TRUE(co_await has(router, keys_of(desired_.routes)));
     EXPECT_EQ(::kill(engine_pid(), SIGSTOP), 0);
-    EXPECT_TRUE(co_await until([&]() -> asio::awaitable<bool> { co_return engine_->counters().starts == 2 && engine_->running(); }, 30s));
+    EXPECT_TRUE(co_await runs(2, 30s));
     EXPECT_TRUE(co_await apply());
     EXPECT_TRUE(co_await has(router, keys_of(desired_.routes)));
   });
@@ -716,7 +719,7 @@ TEST_F(BgpConformance, TenThousandRoutesAndThenOneByOne) {
   Router& router = add_router("127.0.0.2");
   play([&]() -> asio::awaitable<void> {
     Instant begun = timers_->now();
-    EXPECT_TRUE(co_await until([&]() -> asio::awaitable<bool> { co_return engine_->running(); }));
+    EXPECT_TRUE(co_await runs(0));
     std::fprintf(stderr, "exec to running: %.1f ms\n", 1e3 * seconds(timers_->now() - begun));
     co_await begin({&router});
     for (std::uint32_t i = 1; i <= 10'000; ++i)
