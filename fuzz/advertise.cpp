@@ -25,7 +25,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   BgpConf conf;
   conf.community_names["name"] = line();
   while (!left.empty() && conf.advertisements.size() < 8)
-    conf.advertisements.push_back({.peers = {line()}, .communities = {line(), "name"}});
+    conf.advertisements.push_back({.peers = {line()}, .communities = {line(), "name"}, .aggregates = {line()}});
 
   std::vector<BgpPeerConfig> peers(2);
   peers[0].object = "a";
@@ -33,13 +33,17 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   peers[1].neighbor = IpAddress::v4(2);
   const auto judge = [&](std::string& problem) {
     Advertiser advertiser{&conf};
-    const BgpPath path = advertiser.judge("pool", {&service}, problem);
-    return std::pair{path, offers(advertiser.numbered(), peers, 65000)};
+    const IpAddress address = IpAddress::v4(0xC0000201);
+    const auto routes = advertiser.judge(advertiser.subject(address, "pool", {&service}, problem), Node{});
+    for (const auto& route : routes)
+      BERTH_CHECK(route.prefix_length == 0 ? route.address == address : route.prefix_length >= 8 && route.address <= address,
+                  "a route is the address's, or an aggregate's that it is in");
+    return std::pair{routes.empty() ? BgpPath{} : routes.front().path, offers(advertiser.numbered(), peers, 65000)};
   };
   std::string problem, again;
   const auto [path, offered] = judge(problem);
   BERTH_CHECK(judge(again) == std::pair(path, offered) && problem == again, "the same words, the same routes");
-  BERTH_CHECK((path.audience == 0) == offered.empty(), "an audience is known");
+  BERTH_CHECK(path.audience == 0 || offered.contains(path.audience), "an audience is known");
   const auto check = [](const BgpAttributes& attributes) {
     BERTH_CHECK(std::ranges::is_sorted(attributes.communities), "communities are sorted");
     for (const BgpCommunity& one : attributes.communities)

@@ -61,7 +61,9 @@ bool is_ours(const kube::api::Metadata& metadata) {
 
 asio::awaitable<Result<Given>> read_openelb(kube::ApiClient& client, std::string space) {
   Given out;
-  for (const char* path : openelb_lists) {
+  std::vector<std::string> lists{std::begin(openelb_lists), std::end(openelb_lists)};
+  lists.push_back("/api/v1/namespaces/" + space + "/configmaps");  // the policy of the BgpConf
+  for (const std::string& path : lists) {
     auto listed = co_await kube::list_documents(client, path);
     if (!listed) co_return fail(listed.error());
     std::ranges::move(*listed, std::back_inserter(out.documents));

@@ -54,7 +54,6 @@ constexpr Duration session_grace = 20s;
 
 // A speaker's table of Services does without what only a controller reads.
 void trim_for_speaker(Service& service) {
-  service.labels.clear();
   service.selector = {};
   service.conditions = {};
 }
@@ -273,10 +272,10 @@ class Process {
   }
 
   template <class T>
-  void watch_kind(std::string kind, TableFeed<T>& feed, kube::Trim<T> trim = nullptr) {
+  void watch_kind(std::string kind, TableFeed<T>& feed, kube::Trim<T> trim = nullptr, std::string space = {}) {
     auto& health = watches_.emplace_back(std::make_unique<kube::WatchHealth>());
     health->kind = std::move(kind);
-    tasks_.spawn("watch " + health->kind, kube::watch<T>(*client_, *timers_, *rng_, feed, *health, trim));
+    tasks_.spawn("watch " + health->kind, kube::watch<T>(*client_, *timers_, *rng_, feed, *health, trim, std::move(space)));
   }
 
   // A speaker never watches Eips or Namespaces: what it receives per Service must not grow with them.
@@ -287,6 +286,8 @@ class Process {
     watch_kind("bgpconfs", keeper_.bgp_confs());
     watch_kind("bgppeers", keeper_.bgp_peers());
     if (speaks()) watch_kind("endpointslices", keeper_.endpoint_slices());
+    if (speaks()) watch_kind<PasswordSecret>("secrets", keeper_.password_secrets(), nullptr, flags_.space);
+    if (speaks()) watch_kind<PolicyConfigMap>("configmaps", keeper_.policy_config_maps(), nullptr, flags_.space);
     if (controls()) watch_kind("eips", keeper_.pools());
     if (controls()) watch_kind("namespaces", keeper_.namespaces());
   }

@@ -314,6 +314,12 @@ asio::awaitable<Result<>> Client::set_policies(api::SetPoliciesRequest request) 
   return Core::order(core_, "SetPolicies", std::move(request), BERTH_GOBGP_METHOD(SetPolicies));
 }
 
+asio::awaitable<Result<>> Client::enable_peer(std::string address) {
+  api::EnablePeerRequest request;
+  request.set_address(std::move(address));
+  return Core::order(core_, "EnablePeer", std::move(request), BERTH_GOBGP_METHOD(EnablePeer));
+}
+
 asio::awaitable<Result<>> Client::tell_again() {
   api::ResetPeerRequest request;
   request.set_address("all");

@@ -31,6 +31,7 @@ class Client {
   asio::awaitable<Result<>> add_peer(api::Peer peer);
   asio::awaitable<Result<>> update_peer(api::Peer peer);
   asio::awaitable<Result<>> delete_peer(std::string address);
+  asio::awaitable<Result<>> enable_peer(std::string address);
   asio::awaitable<Result<std::vector<api::Peer>>> list_peers();
   asio::awaitable<Result<std::vector<api::Path>>> list_paths(api::Family family);
   // Additions and withdrawals, in this order, in messages of `batch`.

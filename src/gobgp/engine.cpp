@@ -23,6 +23,7 @@
 
 #include "base/bell.hpp"
 #include "base/log.hpp"
+#include "base/text.hpp"
 #include "gobgp/client.hpp"
 #include "gobgp/supervisor.hpp"
 #include "gobgp/translate.hpp"
@@ -167,6 +168,13 @@ class GobgpEngine final : public BgpEngine {
 
   bool running() const override { return client_ != nullptr; }
 
+  std::vector<BgpEngineProblem> problems() const override {
+    std::vector<BgpEngineProblem> out;
+    if (!policy_problem_.empty()) out.push_back({"", policy_problem_});
+    for (const std::string& note : policy_.notes) out.push_back({"", "spec.policy: " + note});
+    return out;
+  }
+
   BgpEngineCounters counters() const override {
     BgpEngineCounters out = counters_;
     out.starts = supervisor_.starts();
@@ -209,6 +217,8 @@ class GobgpEngine final : public BgpEngine {
   // What was known of the engine is not true of the next one. The numbers of paths are kept: a router
   // that still has them sees them refreshed instead of replaced.
   void forget() {
+    accepted_policy_ = {};
+    cut_off_.clear();
     mirror_.global.reset();
     mirror_.peers.clear();
     mirror_.audiences.reset();
@@ -314,6 +324,7 @@ class GobgpEngine final : public BgpEngine {
     // A difference that is known of already is no drift.
     if (!desired || !client_ || read_back_needed_) co_return;
     if (const auto read = co_await read_back(); !read) co_return;
+    co_await try_those_cut_off();
     const std::size_t differences = diff(*desired, mirror_).size() + foreign_.size();
     if (differences == 0) co_return;
     counters_.drift_repaired += differences;
@@ -321,6 +332,15 @@ class GobgpEngine final : public BgpEngine {
     const auto repaired = co_await make_so(*desired);
     if (!repaired) log::warning("gobgpd_drift_not_repaired", {{"error", repaired.error().text}});
     changed_();
+  }
+
+  // gobgpd would never try them again by itself.
+  asio::awaitable<void> try_those_cut_off() {
+    for (const std::string& neighbor : std::exchange(cut_off_, {})) {
+      const auto client = client_;
+      if (!client) co_return;
+      if (const auto done = co_await client->enable_peer(neighbor); !done) note_error(done.error());
+    }
   }
 
   // -- reading back -----------------------------------------------------------------------------------
@@ -368,7 +388,9 @@ class GobgpEngine final : public BgpEngine {
 
   void take_peers(const std::vector<api::Peer>& peers) {
     const auto known = std::exchange(mirror_.peers, {});
+    cut_off_.clear();
     for (const api::Peer& peer : peers) {
+      if (gobgp::is_cut_off(peer)) cut_off_.push_back(peer.conf().neighbor_address());
       auto shown = gobgp::peer_from_api(peer);
       if (!shown) continue;
       const BgpPeerConfig* guess = nullptr;
@@ -406,6 +428,7 @@ class GobgpEngine final : public BgpEngine {
       if (auto read = co_await read_back(); !read) co_return read;
     }
     const BgpSteps steps = diff(desired, mirror_);
+    take_policy(desired.policy);
     if (steps.stop_server) {
       if (auto stopped = co_await stop_server(desired.global.has_value()); !stopped) co_return stopped;
     }
@@ -456,7 +479,7 @@ class GobgpEngine final : public BgpEngine {
       co_return guarded;
     }
     if (client != client_) co_return fail(not_running());
-    mirror_ = {.global = global, .peers = {}, .routes = {}, .audiences = audiences};
+    mirror_ = {.global = global, .peers = {}, .routes = {}, .audiences = audiences, .policy = policy_text_};
     co_return Result<>{};
   }
 
@@ -484,16 +507,50 @@ class GobgpEngine final : public BgpEngine {
     return set_audiences(client, std::move(both));
   }
 
+  // A policy that can't be read is as good as none that was ever written: the last good one stays.
+  void take_policy(const std::string& text) {
+    if (text == policy_text_) return;
+    policy_text_ = text;
+    policy_problem_.clear();
+    auto read = gobgp::parse_policy(text);
+    if (read)
+      policy_ = std::move(*read);
+    else
+      policy_problem_ = "spec.policy: " + read.error().text + "; the policy before it stands";
+  }
+
   asio::awaitable<Result<>> set_audiences(Client& client, Audiences audiences) {
-    const bool assigned = mirror_.audiences.has_value();
     mirror_.audiences.reset();
-    Result<> done = co_await client.set_policies(gobgp::policies(audiences));
-    std::vector<api::SetPolicyAssignmentRequest> assignments = gobgp::policy_assignments();
-    for (auto& assignment : assignments)
-      if (done && !assigned) done = co_await client.set_policy_assignment(std::move(assignment));
+    Result<> done = co_await send_policies(client, audiences, policy_);
+    const bool refused = !done && (done.error().code == ErrorCode::invalid || done.error().code == ErrorCode::internal);
+    if (refused && policy_ != accepted_policy_) {
+      // What looks right to us may not to gobgpd: a regular expression, say.
+      policy_problem_ = "spec.policy: gobgpd refuses it: " + clipped(done.error().text, 300) + "; the policy before it stands";
+      policy_ = accepted_policy_;
+      done = co_await send_policies(client, audiences, policy_);
+    }
     if (!done) co_return fail(note_error(done.error()));
+    accepted_policy_ = policy_;
     mirror_.audiences = std::move(audiences);
+    mirror_.policy = policy_text_;
     co_return Result<>{};
+  }
+
+  asio::awaitable<Result<>> send_policies(Client& client, const Audiences& audiences, const gobgp::RoutingPolicy& users) {
+    Result<> done;
+    // What is assigned has to be among those that are set.
+    if (!accepted_policy_.exported.empty()) done = co_await assign(client, {});
+    if (done) done = co_await client.set_policies(gobgp::policies(audiences, users));
+    if (done) done = co_await assign(client, users);
+    co_return done;
+  }
+
+  static asio::awaitable<Result<>> assign(Client& client, const gobgp::RoutingPolicy& users) {
+    Result<> done;
+    std::vector<api::SetPolicyAssignmentRequest> assignments = gobgp::policy_assignments(users);
+    for (auto& assignment : assignments)
+      if (done) done = co_await client.set_policy_assignment(std::move(assignment));
+    co_return done;
   }
 
   asio::awaitable<Result<>> set_peer(Client& client, const BgpPeerConfig& peer, bool is_new, bool restarting) {
@@ -502,7 +559,13 @@ class GobgpEngine final : public BgpEngine {
     const auto done = is_new ? co_await client.add_peer(std::move(message)) : co_await client.update_peer(std::move(message));
     if (!done) co_return fail(note_error(done.error()));
     ++counters_.peers_changed;
+    const auto before = mirror_.peers.find(peer.neighbor);
+    const bool other_limit = before != mirror_.peers.end() && before->second.families != peer.families;
     mirror_.peers.insert_or_assign(peer.neighbor, peer);
+    // It may have been cut off by the former limit.
+    if (other_limit && !peer.admin_down)
+      if (const auto enabled = co_await client.enable_peer(peer.neighbor.to_string()); !enabled)
+        co_return fail(note_error(enabled.error()));
     co_return Result<>{};
   }
 
@@ -565,6 +628,10 @@ class GobgpEngine final : public BgpEngine {
   std::shared_ptr<Client> client_;  // there is one while the process answers
   std::shared_ptr<const BgpDesired> desired_;
   BgpMirror mirror_;
+  std::string policy_text_;  // as asked for
+  std::string policy_problem_;
+  gobgp::RoutingPolicy policy_, accepted_policy_;  // the last good one, and the last that gobgpd took
+  std::vector<std::string> cut_off_;  // sessions that ended because the router sent too much
   std::vector<api::Path> foreign_;  // withdrawals of paths that are nothing we would add
   bool read_back_needed_ = true;
   bool stopped_ = false;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <tuple>
 
 #include <fmt/format.h>
 
@@ -16,6 +15,7 @@ constexpr std::uint32_t afi_ip6 = 2;
 constexpr std::uint32_t safi_unicast = 1;
 constexpr std::uint32_t audience_mark = 0x42455254;
 constexpr std::uint32_t admin_state_down = 2;
+constexpr std::uint32_t admin_state_cut_off = 3;
 constexpr std::uint32_t remove_private_all = 1;
 constexpr std::uint32_t remove_private_replace = 2;
 constexpr std::uint32_t route_type_local = 3;
@@ -64,6 +64,7 @@ BgpPeerConfig completed(BgpPeerConfig peer, const BgpGlobal& global) {
   for (auto& family : peer.families) family.add_path_send_max = std::min(family.add_path_send_max, 255U);
   std::ranges::sort(peer.families, {}, &BgpPeerConfig::Family::family);
   peer.allow_own_as = std::min(peer.allow_own_as, 255U);
+  peer.minimum_ttl = std::min(peer.minimum_ttl, 255U);
   return peer;
 }
 
@@ -98,10 +99,6 @@ bool receives_several_paths(const api::Peer& peer) {
           return true;
   }
   return false;
-}
-
-bool is_host_route(const api::IPAddressPrefix& prefix, const IpAddress& address) {
-  return prefix.prefix_len() == static_cast<std::uint32_t>(address.bits());
 }
 
 std::optional<IpAddress> next_hop_of(const api::Path& path) {
@@ -157,13 +154,12 @@ BgpPath attributes_of(const api::Path& path) {
   return out;
 }
 
-void set_prefix(const IpAddress& address, api::NLRI& nlri) {
-  nlri.mutable_prefix()->set_prefix(address.to_string());
-  nlri.mutable_prefix()->set_prefix_len(static_cast<std::uint32_t>(address.bits()));
+void set_prefix(const BgpRoute& route, api::NLRI& nlri) {
+  nlri.mutable_prefix()->set_prefix(route.address.to_string());
+  nlri.mutable_prefix()->set_prefix_len(static_cast<std::uint32_t>(route.length()));
 }
 
 void set_offer(const BgpOffer& offer, const std::string& mark, api::Statement::Actions& to) {
-  to.set_route_action(accept_route);
   api::CommunityAction standard, large;
   for (const BgpCommunity& community : offer.attributes.communities) {
     if (community.large)
@@ -249,6 +245,10 @@ api::Peer to_api(const BgpPeerConfig& given, const BgpGlobal& global, bool resta
   transport.set_remote_address(peer.remote_address);
   transport.set_remote_port(peer.remote_port);
   transport.set_tcp_mss(peer.tcp_mss);
+  transport.set_local_address(peer.local_address);
+  transport.set_bind_interface(peer.bind_interface);
+  out.mutable_ttl_security()->set_enabled(peer.minimum_ttl != 0);
+  out.mutable_ttl_security()->set_ttl_min(peer.minimum_ttl);
   api::GracefulRestart& restart = *out.mutable_graceful_restart();
   restart.set_enabled(peer.graceful_restart);
   restart.set_restart_time(peer.restart_time_s);
@@ -265,6 +265,9 @@ api::Peer to_api(const BgpPeerConfig& given, const BgpGlobal& global, bool resta
     to.mutable_mp_graceful_restart()->mutable_config()->set_enabled(family.graceful_restart);
     to.mutable_add_paths()->mutable_config()->set_receive(family.add_path_receive);
     to.mutable_add_paths()->mutable_config()->set_send_max(family.add_path_send_max);
+    if (family.maximum_prefixes == 0) continue;
+    *to.mutable_prefix_limits()->mutable_family() = family_of(family.family);
+    to.mutable_prefix_limits()->set_max_prefixes(family.maximum_prefixes);
   }
   return out;
 }
@@ -274,6 +277,7 @@ BgpPeerConfig as_shown(const BgpPeerConfig& peer, const BgpGlobal& global) {
   out.object.clear();
   out.description.clear();
   out.remote_address.clear();
+  out.local_address.clear();  // it shows that of the connection instead
   out.minimum_advertisement_interval_s = 0;
   out.mtu_discovery = false;
   out.stale_routes_time_s = 0;
@@ -300,6 +304,8 @@ std::optional<BgpPeerConfig> peer_from_api(const api::Peer& peer) {
   out.passive = peer.transport().passive_mode();
   out.remote_port = peer.transport().remote_port() == bgp_port ? 0 : peer.transport().remote_port();
   out.tcp_mss = peer.transport().tcp_mss();
+  out.bind_interface = peer.transport().bind_interface();
+  out.minimum_ttl = peer.ttl_security().enabled() ? peer.ttl_security().ttl_min() : 0;
   out.graceful_restart = peer.graceful_restart().enabled();
   out.restart_time_s = peer.graceful_restart().restart_time();
   out.deferral_time_s = peer.graceful_restart().deferral_time();
@@ -309,7 +315,7 @@ std::optional<BgpPeerConfig> peer_from_api(const api::Peer& peer) {
   for (const api::AfiSafi& from : peer.afi_safis())
     if (const auto family = family_from(from.config().family()))
       out.families.push_back({*family, from.mp_graceful_restart().config().enabled(), from.add_paths().config().receive(),
-                              from.add_paths().config().send_max()});
+                              from.add_paths().config().send_max(), from.prefix_limits().max_prefixes()});
   std::ranges::sort(out.families, {}, &BgpPeerConfig::Family::family);
   return out;
 }
@@ -341,11 +347,14 @@ BgpPeerStatus status_from_api(const api::Peer& peer) {
   out.received = counters_from(state.messages().received());
   out.sent = counters_from(state.messages().sent());
   out.last_error = disconnect_text(state);
+  if (is_cut_off(peer)) out.last_error = "the router sent more routes than maximumPrefixes allows; a minute later it is tried again";
   out.add_path_send = receives_several_paths(peer);
   out.graceful_restart = peer.graceful_restart().enabled() &&
                          std::ranges::any_of(state.remote_cap(), [](const api::Capability& c) { return c.has_graceful_restart(); });
   return out;
 }
+
+bool is_cut_off(const api::Peer& peer) { return peer.state().admin_state() == admin_state_cut_off; }
 
 std::string disconnect_text(const api::PeerState& state) {
   constexpr std::array reasons{"",
@@ -374,7 +383,9 @@ std::string disconnect_text(const api::PeerState& state) {
 std::string no_connection_text(const BgpPeerConfig& peer, SessionState state) {
   if (state != SessionState::connect && state != SessionState::active) return {};
   if (peer.passive) return "waits for the router to connect (passiveMode)";
-  return fmt::format("no TCP connection to {} port {}: it is refused, filtered, or the router does not expect this node{}",
+  std::string from = peer.local_address.empty() ? "" : " from " + peer.local_address + ", which this node needs to have,";
+  if (!peer.bind_interface.empty()) from += " through " + peer.bind_interface;
+  return fmt::format("no TCP connection{} to {} port {}: it is refused, filtered, or the router does not expect this node{}", from,
                      peer.neighbor.to_string(), peer.remote_port == 0 ? bgp_port : peer.remote_port,
                      peer.auth_password.empty() ? "" : "; a password that is not the router's looks the same");
 }
@@ -388,7 +399,7 @@ api::Family family_of(IpFamily family) {
 
 api::Path withdrawal(const BgpRoute& route, std::uint32_t id) {
   api::Path out;
-  set_prefix(route.address, *out.mutable_nlri());
+  set_prefix(route, *out.mutable_nlri());
   *out.mutable_family() = family_of(route.address.family);
   out.set_identifier(id);
   out.set_is_withdraw(true);
@@ -397,7 +408,7 @@ api::Path withdrawal(const BgpRoute& route, std::uint32_t id) {
 
 api::Path to_api(const BgpRoute& route, std::uint32_t id, const BgpPath& as) {
   api::Path out;
-  set_prefix(route.address, *out.mutable_nlri());
+  set_prefix(route, *out.mutable_nlri());
   *out.mutable_family() = family_of(route.address.family);
   out.set_identifier(id);
   out.add_pattrs()->mutable_origin()->set_origin(0);  // IGP
@@ -407,7 +418,7 @@ api::Path to_api(const BgpRoute& route, std::uint32_t id, const BgpPath& as) {
     api::Attribute::MpReach& reach = *out.add_pattrs()->mutable_mp_reach();
     *reach.mutable_family() = out.family();
     reach.add_next_hops(route.next_hop.to_string());
-    set_prefix(route.address, *reach.add_nlris());
+    set_prefix(route, *reach.add_nlris());
   }
   set_attributes(as, out);
   return out;
@@ -417,27 +428,35 @@ std::optional<ReadPath> path_from_api(const api::Path& path) {
   const api::IPAddressPrefix& prefix = path.nlri().prefix();
   const auto address = IpAddress::parse(prefix.prefix());
   const auto next_hop = next_hop_of(path);
-  if (!address || !next_hop || !is_host_route(prefix, *address)) return std::nullopt;
-  return ReadPath{{*address, *next_hop}, {path.identifier(), attributes_of(path)}};
+  if (!address || !next_hop || prefix.prefix_len() == 0 || prefix.prefix_len() > static_cast<std::uint32_t>(address->bits()))
+    return std::nullopt;
+  const bool is_host_route = prefix.prefix_len() == static_cast<std::uint32_t>(address->bits());
+  const auto length = static_cast<std::uint8_t>(is_host_route ? 0 : prefix.prefix_len());
+  return ReadPath{{*address, *next_hop, length}, {path.identifier(), attributes_of(path)}};
 }
 
 bool is_received(const api::Path& path) { return IpAddress::parse(path.neighbor_ip()).has_value(); }
 
-std::vector<api::SetPolicyAssignmentRequest> policy_assignments() {
+std::vector<api::SetPolicyAssignmentRequest> policy_assignments(const RoutingPolicy& users) {
   std::vector<api::SetPolicyAssignmentRequest> out;
-  for (const auto& [name, direction, otherwise] :
-       {std::tuple{import_policy, direction_import, reject_route}, std::tuple{export_policy, direction_export, accept_route}}) {
+  const auto assign = [&out](std::uint32_t direction, std::uint32_t otherwise, const char* first) -> api::PolicyAssignment& {
     auto& assignment = *out.emplace_back().mutable_assignment();
     assignment.set_name("global");
     assignment.set_direction(direction);
-    assignment.add_policies()->set_name(name);
+    assignment.add_policies()->set_name(first);
     assignment.set_default_action(otherwise);
-  }
+    return assignment;
+  };
+  assign(direction_import, reject_route, import_policy);
+  auto& exported = assign(direction_export, users.reject_by_default ? reject_route : accept_route, export_policy);
+  for (const std::string& name : users.exported) exported.add_policies()->set_name(name);
   return out;
 }
 
-api::SetPoliciesRequest policies(const std::map<std::uint32_t, std::vector<BgpOffer>>& audiences) {
+api::SetPoliciesRequest policies(const std::map<std::uint32_t, std::vector<BgpOffer>>& audiences, const RoutingPolicy& users) {
   api::SetPoliciesRequest out;
+  for (const api::DefinedSet& set : users.sets) *out.add_defined_sets() = set;
+  for (const api::Policy& policy : users.policies) *out.add_policies() = policy;
   api::Policy& import = *out.add_policies();
   import.set_name(import_policy);
   api::Statement& local = *import.add_statements();
@@ -474,6 +493,7 @@ api::SetPoliciesRequest policies(const std::map<std::uint32_t, std::vector<BgpOf
       statement.mutable_conditions()->mutable_neighbor_set()->set_type(match_any);
       statement.mutable_conditions()->mutable_neighbor_set()->set_name(name);
       set_offer(offer, pattern, *statement.mutable_actions());
+      if (users.exported.empty() && !users.reject_by_default) statement.mutable_actions()->set_route_action(accept_route);
     }
     add_statement(marks + "-nobody-else", marks).mutable_actions()->set_route_action(reject_route);
   }

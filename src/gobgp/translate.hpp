@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "gobgp.pb.h"
+#include "gobgp/policy.hpp"
 #include "model/bgp.hpp"
 #include "model/objects.hpp"
 #include "speak/bgp/diff.hpp"
@@ -30,6 +31,8 @@ BgpPeerConfig as_shown(const BgpPeerConfig& peer, const BgpGlobal& global);
 std::optional<BgpPeerConfig> peer_from_api(const api::Peer& peer);
 
 BgpPeerStatus status_from_api(const api::Peer& peer);
+// Whether gobgpd ended the session because the router sent more than the maximum of prefixes.
+bool is_cut_off(const api::Peer& peer);
 // Why a session ended, in a few words; empty if the event says nothing of it.
 std::string disconnect_text(const api::PeerState& state);
 // gobgpd does not tell why a connection does not come about; what it may be, then. Empty in other states.
@@ -47,9 +50,10 @@ std::optional<ReadPath> path_from_api(const api::Path& path);
 // Whether a router sent it.
 bool is_received(const api::Path& path);
 
-// No route is accepted from anybody but us, and a route with an audience goes to nobody else. They replace all that there was before.
-api::SetPoliciesRequest policies(const std::map<std::uint32_t, std::vector<BgpOffer>>& audiences);
-// To be made once, after the first of those: they hold the policies by name.
-std::vector<api::SetPolicyAssignmentRequest> policy_assignments();
+// No route is accepted from anybody but us, and a route with an audience goes to nobody else; then come the user's. They replace all
+// that there was before.
+api::SetPoliciesRequest policies(const std::map<std::uint32_t, std::vector<BgpOffer>>& audiences, const RoutingPolicy& users);
+// To be made after those: they hold the policies by name.
+std::vector<api::SetPolicyAssignmentRequest> policy_assignments(const RoutingPolicy& users);
 
 }  // namespace berth::gobgp

@@ -17,7 +17,10 @@ BgpPeerConfig some_peer() {
   out.description = "top of rack";
   out.ebgp_multihop_ttl = 3;
   out.remove_private_as = "REPLACE";
-  out.families = {{IpFamily::v6, false, false, 20}, {IpFamily::v4, true, true, 300}};
+  out.local_address = "192.0.2.2";
+  out.bind_interface = "vrf-blue";
+  out.minimum_ttl = 254;
+  out.families = {{IpFamily::v6, false, false, 20, 5000}, {IpFamily::v4, true, true, 300}};
   return out;
 }
 
@@ -77,8 +80,13 @@ TEST(Translate, GlobalReadsBack) {
 }
 
 TEST(Translate, PathsReadBack) {
-  for (const auto& [address, next_hop] : {std::pair{"203.0.113.1", "10.0.0.1"}, {"2001:db8::1", "2001:db8:1::1"}}) {
-    const BgpRoute route{*IpAddress::parse(address), *IpAddress::parse(next_hop)};
+  for (const auto& [address, next_hop, prefix_length] :
+       std::vector<std::tuple<const char*, const char*, std::uint8_t>>{{"203.0.113.1", "10.0.0.1", 0},
+                                                                       {"2001:db8::1", "2001:db8:1::1", 0},
+                                                                       {"203.0.113.0", "10.0.0.1", 24},
+                                                                       {"2001:db8::", "2001:db8:1::1", 64},
+                                                                       {"203.0.113.1", "2001:db8:1::1", 0}}) {
+    const BgpRoute route{*IpAddress::parse(address), *IpAddress::parse(next_hop), prefix_length};
     BgpPath as;
     as.attributes = {{{false, 65535, 0, 0}, {true, 64512, 1, 2}}, 10, 200};
     as.audience = 77;
@@ -92,8 +100,10 @@ TEST(Translate, PathsReadBack) {
 
 TEST(Translate, APathOfAnotherShapeIsNotOurs) {
   api::Path path = to_api({IpAddress::v4(1), IpAddress::v4(2)}, 1, {});
-  path.mutable_nlri()->mutable_prefix()->set_prefix_len(24);
-  EXPECT_FALSE(path_from_api(path));
+  for (const std::uint32_t length : {0U, 33U}) {
+    path.mutable_nlri()->mutable_prefix()->set_prefix_len(length);
+    EXPECT_FALSE(path_from_api(path)) << length;
+  }
   EXPECT_FALSE(path_from_api(api::Path{}));
 }
 

@@ -314,8 +314,13 @@ struct Advertisement {
   std::optional<std::int64_t> localPref;
   std::optional<std::int64_t> med;
   std::int64_t asPathPrepend = 0;
+  std::optional<LabelSelector> serviceSelector;
+  std::optional<LabelSelector> nodeSelector;
+  std::vector<std::string> aggregates;
 };
-BOOST_DESCRIBE_STRUCT(Advertisement, (), (name, pools, peers, communities, localPref, med, asPathPrepend))
+BOOST_DESCRIBE_STRUCT(Advertisement,
+                      (),
+                      (name, pools, peers, communities, localPref, med, asPathPrepend, serviceSelector, nodeSelector, aggregates))
 struct BgpConfSpec {
   std::uint32_t as = 0;
   std::map<std::string, std::uint32_t> asPerRack;
@@ -324,6 +329,7 @@ struct BgpConfSpec {
   std::vector<std::string> listenAddresses;
   std::vector<std::uint32_t> families;
   bool useMultiplePaths = false;
+  bool extendedNextHops = false;
   std::optional<GracefulRestart> gracefulRestart;
   std::string policy;
   std::vector<Advertisement> advertisements;
@@ -338,6 +344,7 @@ BOOST_DESCRIBE_STRUCT(BgpConfSpec,
                        listenAddresses,
                        families,
                        useMultiplePaths,
+                       extendedNextHops,
                        gracefulRestart,
                        policy,
                        advertisements,
@@ -359,12 +366,19 @@ struct BgpConf {
 };
 BOOST_DESCRIBE_STRUCT(BgpConf, (), (metadata, spec, status))
 
+struct PasswordSecretName {
+  std::string name;
+};
+BOOST_DESCRIBE_STRUCT(PasswordSecretName, (), (name))
 struct PeerConf {
   std::string authPassword;
+  std::optional<PasswordSecretName> passwordSecret;
   std::string description;
   std::uint32_t localAs = 0;
   std::string neighborAddress;
+  std::string neighborAddressAnnotation;
   std::uint32_t peerAs = 0;
+  std::uint32_t maximumPrefixes = 0;
   bool adminDown = false;
   std::uint32_t allowOwnAs = 0;
   std::string removePrivateAs;
@@ -372,12 +386,28 @@ struct PeerConf {
 };
 BOOST_DESCRIBE_STRUCT(PeerConf,
                       (),
-                      (authPassword, description, localAs, neighborAddress, peerAs, adminDown, allowOwnAs, removePrivateAs, replacePeerAs))
+                      (authPassword,
+                       passwordSecret,
+                       description,
+                       localAs,
+                       neighborAddress,
+                       neighborAddressAnnotation,
+                       peerAs,
+                       maximumPrefixes,
+                       adminDown,
+                       allowOwnAs,
+                       removePrivateAs,
+                       replacePeerAs))
 struct EbgpMultihop {
   bool enabled = false;
   std::uint32_t multihopTtl = 0;
 };
 BOOST_DESCRIBE_STRUCT(EbgpMultihop, (), (enabled, multihopTtl))
+struct TtlSecurity {
+  bool enabled = false;
+  std::int64_t minimumTtl = 255;
+};
+BOOST_DESCRIBE_STRUCT(TtlSecurity, (), (enabled, minimumTtl))
 struct Bfd {
   std::int64_t minTxIntervalMs = 100;
   std::int64_t minRxIntervalMs = 100;
@@ -405,8 +435,10 @@ struct Transport {
   std::uint32_t remotePort = 0;
   std::uint32_t tcpMss = 0;
   bool mtuDiscovery = false;
+  std::string localAddress;
+  std::string bindInterface;
 };
-BOOST_DESCRIBE_STRUCT(Transport, (), (passiveMode, remoteAddress, remotePort, tcpMss, mtuDiscovery))
+BOOST_DESCRIBE_STRUCT(Transport, (), (passiveMode, remoteAddress, remotePort, tcpMss, mtuDiscovery, localAddress, bindInterface))
 struct FamilyName {
   std::string afi;
   std::string safi;
@@ -443,6 +475,7 @@ BOOST_DESCRIBE_STRUCT(AfiSafi, (), (config, mpGracefulRestart, addPaths))
 struct BgpPeerSpec {
   std::optional<PeerConf> conf;
   std::optional<EbgpMultihop> ebgpMultihop;
+  std::optional<TtlSecurity> ttlSecurity;
   std::optional<PeerTimers> timers;
   std::optional<Transport> transport;
   std::optional<GracefulRestart> gracefulRestart;
@@ -450,7 +483,7 @@ struct BgpPeerSpec {
   std::vector<AfiSafi> afiSafis;
   std::optional<LabelSelector> nodeSelector;
 };
-BOOST_DESCRIBE_STRUCT(BgpPeerSpec, (), (conf, ebgpMultihop, timers, transport, gracefulRestart, bfd, afiSafis, nodeSelector))
+BOOST_DESCRIBE_STRUCT(BgpPeerSpec, (), (conf, ebgpMultihop, ttlSecurity, timers, transport, gracefulRestart, bfd, afiSafis, nodeSelector))
 struct NodePeerStatus {};
 BOOST_DESCRIBE_STRUCT(NodePeerStatus, (), ())
 struct BgpPeerStatus {
@@ -463,6 +496,22 @@ struct BgpPeer {
   BgpPeerStatus status;
 };
 BOOST_DESCRIBE_STRUCT(BgpPeer, (), (metadata, spec, status))
+
+struct PasswordData {
+  std::string password;  // base64
+};
+BOOST_DESCRIBE_STRUCT(PasswordData, (), (password))
+struct PasswordSecret {
+  Metadata metadata;
+  PasswordData data;
+};
+BOOST_DESCRIBE_STRUCT(PasswordSecret, (), (metadata, data))
+
+struct PolicyConfigMap {
+  Metadata metadata;
+  std::map<std::string, std::string> data;
+};
+BOOST_DESCRIBE_STRUCT(PolicyConfigMap, (), (metadata, data))
 
 struct LeaseSpec {
   std::string holderIdentity;

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/text.hpp"
+#include "kube/base64.hpp"
 #include "kube/json_reader.hpp"
 
 namespace berth::kube {
@@ -288,6 +289,8 @@ Node to_model(api::Node object) {
   for (const api::NodeAddress& address : object.status.addresses)
     if (address.type == "InternalIP")
       if (const auto ip = IpAddress::parse(address.address)) node.internal_ips.push_back(*ip);
+  for (auto& [key, value] : object.metadata.annotations)
+    if (key.find("kubesphere.io/") != std::string::npos) node.annotations.emplace(key, std::move(value));
   return node;
 }
 
@@ -333,11 +336,17 @@ BgpConf to_model(api::BgpConf object) {
   conf.listen_addresses = std::move(object.spec.listenAddresses);
   conf.families = std::move(object.spec.families);
   conf.use_multiple_paths = object.spec.useMultiplePaths;
+  conf.extended_next_hops = object.spec.extendedNextHops;
   if (object.spec.gracefulRestart) conf.graceful_restart = to_model(*object.spec.gracefulRestart);
   conf.policy = std::move(object.spec.policy);
-  for (api::Advertisement& from : object.spec.advertisements)
-    conf.advertisements.push_back({std::move(from.name), std::move(from.pools), std::move(from.peers), std::move(from.communities),
-                                   from.localPref, from.med, from.asPathPrepend});
+  for (api::Advertisement& from : object.spec.advertisements) {
+    BgpConf::Advertisement& to = conf.advertisements.emplace_back();
+    to = {std::move(from.name), std::move(from.pools), std::move(from.peers), std::move(from.communities), from.localPref, from.med,
+          from.asPathPrepend};
+    if (from.serviceSelector) to.service_selector = to_model(std::move(*from.serviceSelector));
+    if (from.nodeSelector) to.node_selector = to_model(std::move(*from.nodeSelector));
+    to.aggregates = std::move(from.aggregates);
+  }
   conf.community_names = std::move(object.spec.communityNames);
   for (auto& [node, status] : object.status.nodesConfStatus)
     conf.nodes_status.emplace(node, BgpConf::NodeStatus{std::move(status.routerId), status.as, std::move(status.nextHops)});
@@ -356,10 +365,13 @@ BgpPeer to_model(api::BgpPeer object) {
   if (spec.conf) {
     peer.has_conf = true;
     peer.auth_password = std::move(spec.conf->authPassword);
+    if (spec.conf->passwordSecret) peer.password_secret = std::move(spec.conf->passwordSecret->name);
     peer.description = std::move(spec.conf->description);
     peer.local_as = spec.conf->localAs;
     peer.neighbor_address = std::move(spec.conf->neighborAddress);
+    peer.neighbor_annotation = std::move(spec.conf->neighborAddressAnnotation);
     peer.peer_as = spec.conf->peerAs;
+    peer.maximum_prefixes = spec.conf->maximumPrefixes;
     peer.admin_down = spec.conf->adminDown;
     peer.allow_own_as = spec.conf->allowOwnAs;
     peer.remove_private_as = std::move(spec.conf->removePrivateAs);
@@ -367,6 +379,7 @@ BgpPeer to_model(api::BgpPeer object) {
   }
   if (spec.ebgpMultihop && spec.ebgpMultihop->enabled)
     peer.ebgp_multihop_ttl = spec.ebgpMultihop->multihopTtl == 0 ? 255 : spec.ebgpMultihop->multihopTtl;
+  if (spec.ttlSecurity && spec.ttlSecurity->enabled) peer.minimum_ttl = spec.ttlSecurity->minimumTtl;
   if (spec.timers) {
     api::TimersConfig& timers = spec.timers->config;
     peer.connect_retry = std::move(timers.connectRetry);
@@ -380,6 +393,8 @@ BgpPeer to_model(api::BgpPeer object) {
     peer.remote_port = spec.transport->remotePort;
     peer.tcp_mss = spec.transport->tcpMss;
     peer.mtu_discovery = spec.transport->mtuDiscovery;
+    peer.local_address = std::move(spec.transport->localAddress);
+    peer.bind_interface = std::move(spec.transport->bindInterface);
   }
   if (spec.gracefulRestart) peer.graceful_restart = to_model(*spec.gracefulRestart);
   if (spec.bfd)
@@ -400,6 +415,18 @@ BgpPeer to_model(api::BgpPeer object) {
   if (spec.nodeSelector) peer.node_selector = to_model(std::move(*spec.nodeSelector));
   for (const auto& [node, status] : object.status.nodesPeerStatus) peer.status_nodes.push_back(node);
   return peer;
+}
+
+PasswordSecret to_model(api::PasswordSecret object) {
+  PasswordSecret out{.name = std::move(object.metadata.name), .version = {std::move(object.metadata.resourceVersion)}, .password = {}};
+  if (auto password = from_base64(object.data.password); password && !password->empty()) out.password = std::move(*password);
+  return out;
+}
+
+PolicyConfigMap to_model(api::PolicyConfigMap object) {
+  PolicyConfigMap out{.name = std::move(object.metadata.name), .version = {std::move(object.metadata.resourceVersion)}, .text = {}};
+  if (const auto text = object.data.find("gobgp.conf"); text != object.data.end()) out.text = std::move(text->second);
+  return out;
 }
 
 }  // namespace berth::kube

@@ -15,5 +15,7 @@ EndpointSlice to_model(api::EndpointSlice object);
 Namespace to_model(api::Namespace object);
 BgpConf to_model(api::BgpConf object);
 BgpPeer to_model(api::BgpPeer object);
+PasswordSecret to_model(api::PasswordSecret object);
+PolicyConfigMap to_model(api::PolicyConfigMap object);
 
 }  // namespace berth::kube

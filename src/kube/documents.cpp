@@ -177,6 +177,8 @@ World world_of(const std::vector<Document>& documents) {
   out.namespaces.replace(rows_of<api::Namespace>(documents, "Namespace"), version, true);
   out.bgp_confs.replace(rows_of<api::BgpConf>(documents, "BgpConf"), version, true);
   out.bgp_peers.replace(rows_of<api::BgpPeer>(documents, "BgpPeer"), version, true);
+  out.password_secrets.replace({}, version, true);
+  out.policy_config_maps.replace(rows_of<api::PolicyConfigMap>(documents, "ConfigMap"), version, true);
   return out;
 }
 

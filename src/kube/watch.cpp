@@ -76,6 +76,19 @@ struct Kind<BgpPeer> {
   static constexpr const char* path = "/apis/network.kubesphere.io/v1alpha2/bgppeers";
   static constexpr const char* selector = "";
 };
+template <>
+struct Kind<PasswordSecret> {
+  using Wire = api::PasswordSecret;
+  static constexpr const char* path = "/api/v1/namespaces/{}/secrets";
+  static constexpr const char* selector = "";
+  static constexpr const char* fields = "type=kubernetes.io/basic-auth";
+};
+template <>
+struct Kind<PolicyConfigMap> {
+  using Wire = api::PolicyConfigMap;
+  static constexpr const char* path = "/api/v1/namespaces/{}/configmaps";
+  static constexpr const char* selector = "";
+};
 
 std::string escaped(std::string_view text) { return boost::urls::encode(text, boost::urls::unreserved_chars); }
 
@@ -88,8 +101,14 @@ T trimmed(T row, Trim<T> trim) {
 template <class T>
 class Watcher {
  public:
-  Watcher(ApiClient& client, Timers& timers, Rng& rng, TableFeed<T>& feed, WatchHealth& health, Trim<T> trim)
-      : client_(client), timers_(timers), rng_(rng), feed_(feed), health_(health), trim_(trim) {}
+  Watcher(ApiClient& client, Timers& timers, Rng& rng, TableFeed<T>& feed, WatchHealth& health, Trim<T> trim, const std::string& space)
+      : client_(client),
+        timers_(timers),
+        rng_(rng),
+        feed_(feed),
+        health_(health),
+        trim_(trim),
+        path_(fmt::format(fmt::runtime(Kind<T>::path), escaped(space))) {}
 
   asio::awaitable<void> run() {
     bool listed = false;
@@ -129,8 +148,9 @@ class Watcher {
   }
 
   [[nodiscard]] std::string path(std::string_view query) const {
-    std::string text = fmt::format("{}?{}", Kind<T>::path, query);
+    std::string text = fmt::format("{}?{}", path_, query);
     if (*Kind<T>::selector != '\0') text += "&labelSelector=" + escaped(Kind<T>::selector);
+    if constexpr (requires { Kind<T>::fields; }) text += "&fieldSelector=" + escaped(Kind<T>::fields);
     return text;
   }
 
@@ -237,6 +257,7 @@ class Watcher {
   TableFeed<T>& feed_;
   WatchHealth& health_;
   const Trim<T> trim_;
+  const std::string path_;
   ResourceVersion version_;
   bool just_listed_ = false;
   bool relist_ = false;
@@ -299,13 +320,14 @@ WatchLine apply_watch_line(std::string_view line, TableFeed<T>& feed, Trim<T> tr
 }
 
 template <class T>
-asio::awaitable<void> watch(ApiClient& client, Timers& timers, Rng& rng, TableFeed<T>& feed, WatchHealth& health, Trim<T> trim) {
-  Watcher<T> watcher{client, timers, rng, feed, health, trim};
+asio::awaitable<void>
+watch(ApiClient& client, Timers& timers, Rng& rng, TableFeed<T>& feed, WatchHealth& health, Trim<T> trim, std::string space) {
+  Watcher<T> watcher{client, timers, rng, feed, health, trim, space};
   co_await watcher.run();
 }
 
-#define BERTH_KUBE_KIND(T)                                                                                  \
-  template asio::awaitable<void> watch<T>(ApiClient&, Timers&, Rng&, TableFeed<T>&, WatchHealth&, Trim<T>); \
+#define BERTH_KUBE_KIND(T)                                                                                               \
+  template asio::awaitable<void> watch<T>(ApiClient&, Timers&, Rng&, TableFeed<T>&, WatchHealth&, Trim<T>, std::string); \
   template WatchLine apply_watch_line<T>(std::string_view, TableFeed<T>&, Trim<T>);
 BERTH_KUBE_KIND(Service)
 BERTH_KUBE_KIND(Node)
@@ -315,6 +337,8 @@ BERTH_KUBE_KIND(Pool)
 BERTH_KUBE_KIND(AddressBlock)
 BERTH_KUBE_KIND(BgpConf)
 BERTH_KUBE_KIND(BgpPeer)
+BERTH_KUBE_KIND(PasswordSecret)
+BERTH_KUBE_KIND(PolicyConfigMap)
 #undef BERTH_KUBE_KIND
 
 }  // namespace berth::kube

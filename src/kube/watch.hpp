@@ -41,9 +41,10 @@ class LineSplitter {
 template <class T>
 using Trim = void (*)(T&);
 
-// Runs until cancelled. `T` is one of the model's nouns.
+// Runs until cancelled. `T` is one of the model's nouns; `space` is the namespace of those of which only one is watched.
 template <class T>
-asio::awaitable<void> watch(ApiClient& client, Timers& timers, Rng& rng, TableFeed<T>& feed, WatchHealth& health, Trim<T> trim = nullptr);
+asio::awaitable<void>
+watch(ApiClient& client, Timers& timers, Rng& rng, TableFeed<T>& feed, WatchHealth& health, Trim<T> trim = nullptr, std::string space = {});
 
 // One watch line applied to a feed; for the fuzzer, which is why it stands alone.
 struct WatchLine {

@@ -23,6 +23,7 @@ namespace {
 namespace json = boost::json;
 using LeftOut = MetalLbConversion::LeftOut;
 
+constexpr std::size_t most_aggregates = 32;  // of an entry, by the CRD
 constexpr std::int64_t lowest_priority = 2147483647;
 
 std::string string_of(const json::value* value) {
@@ -201,7 +202,18 @@ class Converting {
         to["localPref"] = *preference;
         any = true;
       }
-      list.push_back(std::move(to));
+      if (json::array aggregates = aggregates_of(from); !aggregates.empty()) {
+        to["aggregates"] = std::move(aggregates);
+        any = true;
+      }
+      // There, one of several selectors is enough: an entry for each.
+      for (const json::value& services : selectors_of(from, "serviceSelectors", any))
+        for (const json::value& nodes : selectors_of(from, "nodeSelectors", any)) {
+          json::object entry = to;
+          if (!services.is_null()) entry["serviceSelector"] = services;
+          if (!nodes.is_null()) entry["nodeSelector"] = nodes;
+          list.push_back(std::move(entry));
+        }
     }
     if (!any) return;
     spec["advertisements"] = std::move(list);
@@ -215,6 +227,44 @@ class Converting {
           names[string_of(alias->if_contains("name"))] = string_of(alias->if_contains("value"));
     }
     if (!names.empty()) spec["communityNames"] = std::move(names);
+  }
+
+  // null: every one.
+  static json::array selectors_of(Source& from, std::string_view field, bool& any) {
+    const json::value* found = from.take(field);
+    if (found == nullptr || !found->is_array() || found->as_array().empty()) return {nullptr};
+    any = true;
+    return found->as_array();
+  }
+
+  // A length there, prefixes here: of that length, with the addresses of the pools in them.
+  json::array aggregates_of(Source& from) {
+    json::array out;
+    const std::int64_t lengths[] = {number_of(from.take("aggregationLength"), 32), number_of(from.take("aggregationLengthV6"), 128)};
+    for (Source& pool : pools_) {
+      if (!selects(from, pool)) continue;
+      for (std::string part : strings_of(pool.take("addresses"))) {
+        std::erase_if(part, [](unsigned char c) { return std::isspace(c) != 0; });
+        const auto range = parse_ip_range(part);
+        if (!range) continue;  // told with the pool
+        const bool is_v4 = range->first.family == IpFamily::v4;
+        const std::int64_t length = lengths[is_v4 ? 0 : 1], bits = range->first.bits();
+        if (length >= bits || length < (is_v4 ? 8 : 16)) continue;
+        const IpNumber size = IpNumber{1} << static_cast<unsigned>(bits - length);
+        for (IpAddress at{range->first.family, range->first.number & ~(size - 1)}; at <= range->last; at = at.plus(size)) {
+          if (out.size() == most_aggregates) {
+            from.leave_out(is_v4 ? "aggregationLength" : "aggregationLengthV6",
+                           fmt::format("the pools have more than {} such prefixes: only these are announced as one, take a shorter length",
+                                       most_aggregates));
+            return out;
+          }
+          json::value text(fmt::format("{}/{}", at.to_string(), length));
+          if (std::ranges::find(out, text) == out.end()) out.push_back(std::move(text));
+          if (range->last.number - at.number < size) break;
+        }
+      }
+    }
+    return out;
   }
 
   void convert_peer(Source& peer, std::int64_t as) {
@@ -233,8 +283,10 @@ class Converting {
     if (const std::int64_t own = number_of(peer.take("myASN"), 0); own != as) conf["localAs"] = own;
     if (const std::string password = string_of(peer.take("password")); !password.empty()) conf["authPassword"] = password;
     if (const json::value* secret = peer.take("passwordSecret"); secret != nullptr && secret->is_object())
-      if (const std::string name = string_of(secret->as_object().if_contains("name")); !name.empty())
-        peer.leave_out("passwordSecret", fmt::format("put the password of Secret {} into spec.conf.authPassword", name));
+      if (const std::string name = string_of(secret->as_object().if_contains("name")); !name.empty()) {
+        conf["passwordSecret"] = json::object{{"name", name}};
+        peer.leave_out("passwordSecret", fmt::format("copy Secret {} into Berth's namespace", name));
+      }
 
     json::object spec{{"conf", std::move(conf)}};
     if (bool_of(peer.take("ebgpMultiHop"), false)) spec["ebgpMultihop"] = json::object{{"enabled", true}, {"multihopTtl", 255}};
@@ -248,8 +300,11 @@ class Converting {
           peer.leave_out(theirs, fmt::format("{} is not whole seconds", text));
       }
     if (!timers.empty()) spec["timers"] = json::object{{"config", std::move(timers)}};
-    if (const std::int64_t port = number_of(peer.take("peerPort"), 179); port != 179 && port != 0)
-      spec["transport"] = json::object{{"remotePort", port}};
+    json::object transport;
+    if (const std::int64_t port = number_of(peer.take("peerPort"), 179); port != 179 && port != 0) transport["remotePort"] = port;
+    if (const std::string source = string_of(peer.take("sourceAddress")); !source.empty()) transport["localAddress"] = source;
+    if (const std::string vrf = string_of(peer.take("vrf")); !vrf.empty()) transport["bindInterface"] = vrf;
+    if (!transport.empty()) spec["transport"] = std::move(transport);
     if (bool_of(peer.take("enableGracefulRestart"), false)) spec["gracefulRestart"] = json::object{{"enabled", true}};
     if (bool_of(peer.take("dualStackAddressFamily"), false)) spec["afiSafis"] = json::array{family("AFI_IP"), family("AFI_IP6")};
     if (const json::value* selectors = peer.take("nodeSelectors"); selectors != nullptr && selectors->is_array()) {
@@ -259,10 +314,8 @@ class Converting {
             "nodeSelectors",
             "there is one selector for each BgpPeer: the session is set up on every node. Join them, or make a BgpPeer for each");
     }
-    peer.leave_out_if_set("sourceAddress", "sessions go out from the address that the node's routes choose");
     peer.leave_out_if_set("routerID", "each node's own address is its router id");
     if (const std::string profile = string_of(peer.take("bfdProfile")); !profile.empty()) convert_bfd(peer, profile, spec);
-    peer.leave_out_if_set("vrf", "there are no VRFs");
     peer.take("disableMP");  // families of one session are what the address or dualStackAddressFamily says
     json::object made = manifest("BgpPeer", peer.name);
     made["spec"] = std::move(spec);
@@ -436,12 +489,9 @@ class Converting {
 
   static void read_bgp(Source& advertisement) {
     static_cast<void>(selects(advertisement, advertisement));
-    advertisement.leave_out_if_set("aggregationLength", "each address is a route of its own", 32);
-    advertisement.leave_out_if_set("aggregationLengthV6", "each address is a route of its own", 128);
-    advertisement.leave_out_if_set("nodeSelectors",
-                                   "every node that may carry traffic is a next hop; take one out by the label "
-                                   "node.kubernetes.io/exclude-from-external-load-balancers");
-    for (const char* field : {"localPref", "communities", "peers"}) advertisement.take(field);
+    for (const char* field :
+         {"localPref", "communities", "peers", "aggregationLength", "aggregationLengthV6", "nodeSelectors", "serviceSelectors"})
+      advertisement.take(field);
   }
 
   static void read_other(Source& other) {

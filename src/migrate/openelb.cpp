@@ -246,8 +246,7 @@ class Checking {
       return;
     }
     if (!conf->policy.empty())
-      change("BgpConf default",
-             fmt::format("spec.policy: {} (a GoBGP policy in a ConfigMap) is not read: routes are announced unchanged", conf->policy));
+      note("BgpConf default", "spec.policy: what it says of import has no effect, since Berth accepts no routes; the rest works as there");
     if (!conf->graceful_restart || !conf->graceful_restart->enabled.value_or(false))
       note("BgpConf default",
            "graceful restart is on in Berth unless spec.gracefulRestart.enabled is false: routers keep routes while it restarts");

@@ -15,10 +15,12 @@
 
 namespace berth {
 
-// One host route (/32 or /128) with one next hop of the same family.
+// A host route (/32 or /128), or that of a whole prefix, with one next hop: of the same family, or IPv6 (RFC 8950).
 struct BgpRoute {
   IpAddress address;
   IpAddress next_hop;
+  std::uint8_t prefix_length = 0;  // 0: a host route
+  [[nodiscard]] int length() const { return prefix_length == 0 ? address.bits() : prefix_length; }
   auto operator<=>(const BgpRoute&) const = default;
 };
 
@@ -71,6 +73,7 @@ struct BgpPeerConfig {
     bool graceful_restart = true;
     bool add_path_receive = false;
     std::uint32_t add_path_send_max = 10;  // 0: off
+    std::uint32_t maximum_prefixes = 0;    // 0: no limit; a router that sends more is cut off
     bool operator==(const Family&) const = default;
   };
   std::string object;            // name of the BgpPeer, for status and messages
@@ -86,12 +89,15 @@ struct BgpPeerConfig {
   std::string remove_private_as;  // "", ALL or REPLACE
   bool replace_peer_as = false;
   std::uint32_t ebgp_multihop_ttl = 0;  // 0: off
+  std::uint32_t minimum_ttl = 0;        // GTSM (RFC 5082): packets that came farther are dropped; 0: off
   std::uint64_t connect_retry_s = 0;    // 0: the engine's default
   std::uint64_t hold_time_s = 90;       // at least 3
   std::uint64_t keepalive_interval_s = 30;
   std::uint64_t minimum_advertisement_interval_s = 0;
   bool passive = false;
   std::string remote_address;     // transport address, when not the neighbour's
+  std::string local_address;      // that the connection comes from; empty: the system's choice
+  std::string bind_interface;     // that it goes through, or the VRF device; empty: the system's choice
   std::uint32_t remote_port = 0;  // 0: 179
   std::uint32_t tcp_mss = 0;
   bool mtu_discovery = false;
@@ -111,6 +117,7 @@ struct BgpDesired {
   std::vector<BgpPeerConfig> peers;  // sorted by neighbour, one each
   BgpRoutes routes;
   std::map<std::uint32_t, std::vector<BgpOffer>> audiences;  // no router is in two offers of one
+  std::string policy;  // what routes go through before they are sent, in the engine's language; empty: none
   bool operator==(const BgpDesired&) const = default;
 };
 

@@ -207,6 +207,7 @@ struct Node {
   Labels labels;
   std::vector<std::string> taints;        // keys
   std::vector<IpAddress> internal_ips;    // status.addresses of type InternalIP, in order
+  std::map<std::string, std::string> annotations;  // those whose key has kubesphere.io/ in it
 
   using Key = std::string;
   [[nodiscard]] const Key& key() const { return name; }
@@ -267,6 +268,7 @@ struct BgpConf {
   std::vector<std::string> listen_addresses;
   std::vector<std::uint32_t> families;
   bool use_multiple_paths = false;
+  bool extended_next_hops = false;  // RFC 8950
   std::optional<GracefulRestart> graceful_restart;
   std::string policy;
   struct Advertisement {
@@ -275,6 +277,8 @@ struct BgpConf {
     std::vector<std::string> communities = {};        // as written
     std::optional<std::int64_t> local_pref = {}, med = {};
     std::int64_t as_path_prepend = 0;
+    std::optional<LabelSelector> service_selector = {}, node_selector = {};  // absent: every one
+    std::vector<std::string> aggregates = {};                                // prefixes, as written
     bool operator==(const Advertisement&) const = default;
   };
   std::vector<Advertisement> advertisements;
@@ -335,16 +339,20 @@ struct BgpPeer {
   Labels labels;
   std::vector<std::string> finalizers;
   bool has_conf = false;  // OpenELB's speakers crash without spec.conf; here it is an event
-  std::string auth_password;  // never logged, never in a status
+  std::string auth_password;    // never logged, never in a status
+  std::string password_secret;  // where it is instead: a PasswordSecret by name
   std::string description;
   std::uint32_t local_as = 0;
   std::string neighbor_address;
+  std::string neighbor_annotation;  // of the Node, where the address is instead
   std::uint32_t peer_as = 0;
+  std::uint32_t maximum_prefixes = 0;  // 0: not said
   bool admin_down = false;
   std::uint32_t allow_own_as = 0;
   std::string remove_private_as;
   bool replace_peer_as = false;
   std::uint32_t ebgp_multihop_ttl = 0;  // 0: off
+  std::optional<std::int64_t> minimum_ttl;  // spec.ttlSecurity
   struct Bfd {  // as written, checked in plan/
     std::int64_t min_tx_ms = 100;
     std::int64_t min_rx_ms = 100;
@@ -363,6 +371,7 @@ struct BgpPeer {
   std::uint32_t remote_port = 0;
   std::uint32_t tcp_mss = 0;
   bool mtu_discovery = false;
+  std::string local_address, bind_interface;
   std::optional<GracefulRestart> graceful_restart;
   struct Family {
     std::string afi;   // AFI_IP, AFI_IP6; empty: from the neighbour address
@@ -380,6 +389,28 @@ struct BgpPeer {
   using Key = std::string;
   [[nodiscard]] const Key& key() const { return name; }
   bool operator==(const BgpPeer&) const = default;
+};
+
+// A Secret of type kubernetes.io/basic-auth in Berth's namespace.
+struct PasswordSecret {
+  std::string name;
+  ResourceVersion version;
+  std::optional<std::string> password;  // absent: there is none in it that can be read. Never logged, never in a status
+
+  using Key = std::string;
+  [[nodiscard]] const Key& key() const { return name; }
+  bool operator==(const PasswordSecret&) const = default;
+};
+
+// A ConfigMap in Berth's namespace.
+struct PolicyConfigMap {
+  std::string name;
+  ResourceVersion version;
+  std::optional<std::string> text;  // of its key gobgp.conf
+
+  using Key = std::string;
+  [[nodiscard]] const Key& key() const { return name; }
+  bool operator==(const PolicyConfigMap&) const = default;
 };
 
 }  // namespace berth

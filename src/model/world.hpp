@@ -138,6 +138,8 @@ struct World {
   Table<Namespace> namespaces;
   Table<BgpConf> bgp_confs;
   Table<BgpPeer> bgp_peers;
+  Table<PasswordSecret> password_secrets;
+  Table<PolicyConfigMap> policy_config_maps;
 };
 
 }  // namespace berth

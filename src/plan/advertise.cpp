@@ -81,6 +81,15 @@ void join(const Advertising::Say& more, Advertising::Say& to) {
   if (!to.prepend) to.prepend = more.prepend;
 }
 
+int shortest_prefix(IpFamily family) { return family == IpFamily::v4 ? 8 : 16; }
+
+// Of a range that was written as one.
+int prefix_length(const IpRange& range) {
+  int length = range.first.bits();
+  for (IpNumber rest = range.last.number - range.first.number; rest != 0; rest >>= 1U) --length;
+  return length;
+}
+
 bool concerns(const Advertising::Say& say, const std::string& peer) { return say.peers.empty() || say.peers.contains(peer); }
 
 // Absent: this router does not get it.
@@ -133,27 +142,43 @@ Advertiser::Advertiser(const BgpConf* conf) : names_(conf == nullptr ? std::map<
   for (const auto& [name, value] : names_)
     if (const auto read = parse_community(value, {}); !read)
       problems_.push_back(fmt::format("spec.communityNames {}: {}", clipped(name, 60), read.error().text));
-  for (std::size_t i = 0; i < conf->advertisements.size(); ++i) {
-    const BgpConf::Advertisement& from = conf->advertisements[i];
-    Entry entry{{from.pools.begin(), from.pools.end()}, {{from.peers.begin(), from.peers.end()}, {}, {}}};
-    const auto wrong = [&](std::string_view text) { problems_.push_back(fmt::format("spec.advertisements[{}].{}", i, text)); };
-    for (const std::string& text : from.communities) {
-      if (const auto read = parse_community(text, names_); read)
-        entry.say.attributes.add(*read);
-      else
-        wrong("communities: " + read.error().text);
-    }
-    const auto take = [&](std::string_view field, std::int64_t value, std::int64_t most, std::optional<std::uint32_t>& to) {
-      if (value < 0 || value > most)
-        wrong(fmt::format("{} {} is not from 0 to {}", field, value, most));
-      else
-        to = static_cast<std::uint32_t>(value);
-    };
-    if (from.local_pref) take("localPref", *from.local_pref, most_number, entry.say.attributes.local_pref);
-    if (from.med) take("med", *from.med, most_number, entry.say.attributes.med);
-    if (from.as_path_prepend != 0) take("asPathPrepend", from.as_path_prepend, most_prepend, entry.say.prepend);
-    entries_.push_back(std::move(entry));
+  for (std::size_t i = 0; i < conf->advertisements.size(); ++i) read(conf->advertisements[i], i);
+}
+
+void Advertiser::read(const BgpConf::Advertisement& from, std::size_t at) {
+  Entry entry{{from.pools.begin(), from.pools.end()}, from.service_selector, from.node_selector, {}, {}};
+  entry.say.peers = {from.peers.begin(), from.peers.end()};
+  const auto wrong = [&](std::string_view text) { problems_.push_back(fmt::format("spec.advertisements[{}].{}", at, text)); };
+  for (const std::string& text : from.communities) {
+    if (const auto community = parse_community(text, names_); community)
+      entry.say.attributes.add(*community);
+    else
+      wrong("communities: " + community.error().text);
   }
+  const auto take = [&](std::string_view field, std::int64_t value, std::int64_t most, std::optional<std::uint32_t>& to) {
+    if (value < 0 || value > most)
+      wrong(fmt::format("{} {} is not from 0 to {}", field, value, most));
+    else
+      to = static_cast<std::uint32_t>(value);
+  };
+  if (from.local_pref) take("localPref", *from.local_pref, most_number, entry.say.attributes.local_pref);
+  if (from.med) take("med", *from.med, most_number, entry.say.attributes.med);
+  if (from.as_path_prepend != 0) take("asPathPrepend", from.as_path_prepend, most_prepend, entry.say.prepend);
+  for (const std::string& text : from.aggregates) {
+    const auto range = parse_ip_range(text, "");
+    if (range && text.find('/') != std::string::npos && prefix_length(*range) >= shortest_prefix(range->first.family))
+      entry.aggregates.push_back(*range);
+    else
+      wrong(fmt::format("aggregates: \"{}\": write address/length, with a length of at least {} (IPv4) or {} (IPv6)", clipped(text, 60),
+                        shortest_prefix(IpFamily::v4), shortest_prefix(IpFamily::v6)));
+  }
+  by_pool_alone_ = by_pool_alone_ && !entry.services && !entry.nodes && entry.aggregates.empty();
+  entries_.push_back(std::move(entry));
+}
+
+bool Advertiser::Entry::speaks_for(const Subject& subject) const {
+  if (!pools.empty() && !pools.contains(subject.pool)) return false;
+  return !services || std::ranges::any_of(subject.services, [&](const Service* one) { return services->matches(one->labels); });
 }
 
 std::optional<Advertising::Say> Advertiser::say_of(const Service& service, std::string& problem) const {
@@ -192,26 +217,48 @@ std::optional<Advertising::Say> Advertiser::say_of(const Service& service, std::
   return out;
 }
 
-BgpPath Advertiser::judge(const std::string& pool, const std::vector<const Service*>& services, std::string& problem) {
-  std::optional<Advertising::Say> said;
+Advertiser::Subject Advertiser::subject(const IpAddress& address,
+                                        const std::string& pool,
+                                        const std::vector<const Service*>& services,
+                                        std::string& problem) const {
+  Subject out{address, pool, {}, true, services};
   bool by_all = true;
   for (const Service* service : services) {
+    if (service->external_traffic_policy == TrafficPolicy::local) out.may_aggregate = false;
     auto one = say_of(*service, problem);
     by_all = by_all && one && !one->peers.empty();
     if (!one) continue;
-    if (!said) said.emplace();
-    said->peers.merge(one->peers);
-    join(*one, *said);
+    if (!out.said) out.said.emplace();
+    out.said->peers.merge(one->peers);
+    join(*one, *out.said);
   }
-  if (said && !by_all) said->peers.clear();  // who shares the address goes to all
-  if (!said)
-    if (const auto known = by_pool_.find(pool); known != by_pool_.end()) return known->second;
-  Advertising advertising{std::move(said), {}};
-  for (const Entry& entry : entries_)
-    if (entry.pools.empty() || entry.pools.contains(pool)) advertising.pool.push_back(entry.say);
-  const bool of_pool = !advertising.service;
-  BgpPath out = path_of(std::move(advertising));
-  if (of_pool) by_pool_.emplace(pool, out);
+  if (out.said && !by_all) out.said->peers.clear();  // who shares the address goes to all
+  if (out.said) out.may_aggregate = false;
+  return out;
+}
+
+std::vector<Advertiser::Announced> Advertiser::judge(const Subject& subject, const Node& node) {
+  const bool of_pool = by_pool_alone_ && !subject.said;
+  if (of_pool)
+    if (const auto known = of_pool_.find(subject.pool); known != of_pool_.end()) return {{subject.address, 0, known->second}};
+  bool spoken_for = false;
+  std::map<std::pair<IpAddress, std::uint8_t>, Advertising> routes;
+  for (const Entry& entry : entries_) {
+    if (!entry.speaks_for(subject)) continue;
+    spoken_for = true;
+    if (entry.nodes && !entry.nodes->matches(node.labels)) continue;
+    std::pair<IpAddress, std::uint8_t> to{subject.address, 0};
+    if (subject.may_aggregate)
+      for (const IpRange& aggregate : entry.aggregates)
+        if (aggregate.contains(subject.address)) to = {aggregate.first, static_cast<std::uint8_t>(prefix_length(aggregate))};
+    Advertising& advertising = routes[to];
+    if (to.second == 0) advertising.service = subject.said;
+    advertising.pool.push_back(entry.say);
+  }
+  if (!spoken_for) routes[{subject.address, 0}].service = subject.said;
+  std::vector<Announced> out;
+  for (auto& [to, advertising] : routes) out.push_back({to.first, to.second, path_of(std::move(advertising))});
+  if (of_pool) of_pool_.emplace(subject.pool, out.front().path);
   return out;
 }
 

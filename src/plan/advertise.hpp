@@ -1,9 +1,13 @@
 // Which routers hear of an address, and with which attributes: from BgpConf's spec.advertisements and the annotations of Services. Pure.
 //
-// An advertisement speaks for the addresses of the pools that it names; one that names none, for all. An address for which none speaks
-// goes to every router. Others go to a router if one of those that speak for it names that router, or names none. What they say is put
-// together: communities are united, of the rest the first one counts that says something. A Service's annotations come before all of
-// them; with bgp-peers it goes to no router but these.
+// An advertisement speaks for the addresses of the pools that it names, of the Services that its serviceSelector takes, with the next
+// hops that its nodeSelector takes; what it does not say limits nothing. An address for which none speaks goes to every router. Others go
+// to a router if one of those that speak for it names that router, or names none. What they say is put together: communities are united,
+// of the rest the first one counts that says something. A Service's annotations come before all of them; with bgp-peers it goes to no
+// router but these.
+//
+// Its aggregates are announced instead of the host routes of addresses in them. An address of which a Service says something for itself,
+// or of a Service of policy Local, keeps its host route.
 #pragma once
 
 #include <cstdint>
@@ -42,8 +46,27 @@ class Advertiser {
   // Absent: no advertisements.
   explicit Advertiser(const BgpConf* conf);
 
-  // How the routes of an address of `pool` go out. What annotations say wrong is added to `problem`, in words.
-  BgpPath judge(const std::string& pool, const std::vector<const Service*>& services, std::string& problem);
+  // An address as the advertisements see it.
+  struct Subject {
+    IpAddress address;
+    std::string pool;
+    std::optional<Advertising::Say> said;     // by annotations
+    bool may_aggregate = false;
+    std::vector<const Service*> services;
+  };
+  // What annotations say wrong is added to `problem`, in words.
+  Subject subject(const IpAddress& address,
+                  const std::string& pool,
+                  const std::vector<const Service*>& services,
+                  std::string& problem) const;
+
+  // One route of an address through one node; without its next hop.
+  struct Announced {
+    IpAddress address;
+    std::uint8_t prefix_length = 0;  // 0: a host route
+    BgpPath path;
+  };
+  std::vector<Announced> judge(const Subject& subject, const Node& node);
 
   // Those that judge() gave numbers to: the same one for the same words, in every process.
   [[nodiscard]] const AdvertisingByNumber& numbered() const { return numbered_; }
@@ -53,14 +76,19 @@ class Advertiser {
  private:
   struct Entry {
     std::set<std::string> pools;
+    std::optional<LabelSelector> services, nodes;
+    std::vector<IpRange> aggregates;
     Advertising::Say say;
+    [[nodiscard]] bool speaks_for(const Subject& subject) const;
   };
+  void read(const BgpConf::Advertisement& from, std::size_t at);
   std::optional<Advertising::Say> say_of(const Service& service, std::string& problem) const;
   BgpPath path_of(Advertising advertising);
 
   const std::map<std::string, std::string> names_;
   std::vector<Entry> entries_;
-  std::map<std::string, BgpPath> by_pool_;  // of Services that say nothing
+  bool by_pool_alone_ = true;  // nothing but the pool and annotations make a difference
+  std::map<std::string, BgpPath> of_pool_;  // then: of Services that say nothing
   AdvertisingByNumber numbered_;
   std::vector<std::string> problems_;
 };

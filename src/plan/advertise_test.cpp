@@ -31,17 +31,30 @@ std::vector<BgpPeerConfig> peers() {
 const IpAddress a = IpAddress::v4(1), b = IpAddress::v4(2), c = IpAddress::v4(3);
 
 struct Judged {
-  BgpPath path;
+  std::vector<std::string> prefixes;
+  BgpPath path;  // of the first one
   std::vector<BgpOffer> offers;
   std::string problem;
 };
-Judged judge(const BgpConf& conf, const std::string& pool, const std::vector<Service>& services) {
+Judged judge(const BgpConf& conf,
+             const std::string& pool,
+             const std::vector<Service>& services,
+             const Node& through = node("n", "10.0.0.1")) {
   Advertiser advertiser{&conf};
   Judged out;
   std::vector<const Service*> pointers;
   for (const Service& one : services) pointers.push_back(&one);
-  out.path = advertiser.judge(pool, pointers, out.problem);
+  const auto routes = advertiser.judge(advertiser.subject(ip("192.0.2.1"), pool, pointers, out.problem), through);
+  for (const auto& one : routes) out.prefixes.push_back(one.address.to_string() + "/" + std::to_string(one.prefix_length));
+  if (routes.empty()) return out;
+  out.path = routes.front().path;
   if (out.path.audience != 0) out.offers = offers(advertiser.numbered(), peers(), as).at(out.path.audience);
+  return out;
+}
+using Prefixes = std::vector<std::string>;
+LabelSelector label_is(std::string value) {
+  LabelSelector out;
+  out.match_labels = {{"tier", std::move(value)}};
   return out;
 }
 BgpAttributes with(std::vector<BgpCommunity> communities, std::optional<std::uint32_t> med = {}, std::optional<std::uint32_t> pref = {}) {
@@ -76,7 +89,9 @@ TEST(Advertiser, WithoutAWordEveryRouterGetsEverything) {
   Advertiser none{nullptr};
   std::string problem;
   const Service web = service("web");
-  EXPECT_EQ(none.judge("lan", {&web}, problem), BgpPath{});
+  const auto routes = none.judge(none.subject(ip("192.0.2.1"), "lan", {&web}, problem), node("n", "10.0.0.1"));
+  ASSERT_EQ(routes.size(), 1U);
+  EXPECT_EQ(routes[0].path, BgpPath{});
 }
 
 TEST(Advertiser, WhatIsTheSameForAllIsOnThePath) {
@@ -135,6 +150,52 @@ TEST(Advertiser, WhatIsWrongIsToldAndTheRestCounts) {
   const Advertiser advertiser{&bad};
   ASSERT_EQ(advertiser.problems().size(), 4U);
   EXPECT_EQ(advertiser.problems()[1], "spec.advertisements[0].localPref -1 is not from 0 to 4294967295");
+}
+
+TEST(Advertiser, ServicesAreTakenByTheirLabels) {
+  const BgpConf some = conf({{.communities = {"1:1"}, .service_selector = label_is("front")}});
+  EXPECT_EQ(judge(some, "lan", {service("web", labelled("tier", "front"))}).path, (BgpPath{with({{false, 1, 1, 0}}), 0}));
+  EXPECT_EQ(judge(some, "lan", {service("web", labelled("tier", "back"))}).path, BgpPath{}) << "none speaks for it: every router";
+  EXPECT_EQ(judge(some, "lan", {service("a"), service("b", labelled("tier", "front"))}).path, (BgpPath{with({{false, 1, 1, 0}}), 0}))
+      << "one of those that share the address is enough";
+}
+
+TEST(Advertiser, NextHopsAreTakenByTheLabelsOfTheirNodes) {
+  const BgpConf some = conf({{.pools = {"lan"}, .communities = {"1:1"}, .node_selector = label_is("edge")}});
+  const Node edge = node("e", "10.0.0.2", labelled("tier", "edge"));
+  EXPECT_EQ(judge(some, "lan", {service("web")}, edge).path, (BgpPath{with({{false, 1, 1, 0}}), 0}));
+  EXPECT_EQ(judge(some, "lan", {service("web")}).prefixes, Prefixes{}) << "no route through another node";
+  EXPECT_EQ(judge(some, "other", {service("web")}).prefixes, Prefixes{"192.0.2.1/0"}) << "nothing is said for it";
+}
+
+TEST(Advertiser, AnAggregateIsAnnouncedInsteadOfTheHostRoute) {
+  const BgpConf whole = conf({{.communities = {"1:1"}, .aggregates = {"198.51.100.0/24", "192.0.2.0/25"}}});
+  const Judged out = judge(whole, "lan", {service("web")});
+  EXPECT_EQ(out.prefixes, Prefixes{"192.0.2.0/25"});
+  EXPECT_EQ(out.path, (BgpPath{with({{false, 1, 1, 0}}), 0}));
+  EXPECT_EQ(judge(conf({{.aggregates = {"198.51.100.0/24"}}}), "lan", {service("web")}).prefixes, Prefixes{"192.0.2.1/0"});
+}
+
+TEST(Advertiser, SomeRoutersGetTheAggregateAndOthersTheHostRoute) {
+  const Judged out = judge(conf({{.peers = {"a"}, .aggregates = {"192.0.2.0/24"}}, {.peers = {"b"}}}), "lan", {service("web")});
+  EXPECT_EQ(out.prefixes, (Prefixes{"192.0.2.0/24", "192.0.2.1/0"}));
+  EXPECT_EQ(out.offers, (std::vector<BgpOffer>{{Peers{a}, {}, 0, 0}}));
+}
+
+TEST(Advertiser, WhatIsSaidForOneAddressKeepsItsHostRoute) {
+  const BgpConf whole = conf({{.aggregates = {"192.0.2.0/24"}}});
+  EXPECT_EQ(judge(whole, "lan", {service("web", annotated(keys::bgp_med, "7"))}).prefixes, Prefixes{"192.0.2.1/0"});
+  const auto local = [](Service& one) { one.external_traffic_policy = TrafficPolicy::local; };
+  EXPECT_EQ(judge(whole, "lan", {service("web", local)}).prefixes, Prefixes{"192.0.2.1/0"}) << "its next hops are not everybody's";
+}
+
+TEST(Advertiser, AnAggregateThatIsNoneCountsForNothing) {
+  const BgpConf bad = conf({{.aggregates = {"192.0.2.1", "0.0.0.0/0", "192.0.2.0-192.0.2.255", "2001:db8::/8", "x/24", "192.0.2.77/24"}}});
+  const Advertiser advertiser{&bad};
+  ASSERT_EQ(advertiser.problems().size(), 5U);
+  EXPECT_EQ(advertiser.problems()[1],
+            "spec.advertisements[0].aggregates: \"0.0.0.0/0\": write address/length, with a length of at least 8 (IPv4) or 16 (IPv6)");
+  EXPECT_EQ(judge(bad, "lan", {service("web")}).prefixes, Prefixes{"192.0.2.0/24"}) << "host bits are masked off, as in an Eip";
 }
 
 TEST(Advertiser, NumbersAreTheSameInEveryProcess) {

@@ -15,6 +15,9 @@ namespace berth {
 namespace {
 
 constexpr std::uint32_t default_send_max = 10;  // OpenELB's
+// Nothing of what a router sends is used, but the engine keeps it. A hundred thousand is about 60 MB; a whole table of the internet is ten
+// times that, which is a mistake at the router.
+constexpr std::uint32_t default_maximum_prefixes = 100'000;
 
 Result<std::uint64_t> parse_seconds(std::string_view field, const std::string& text, std::uint64_t fallback, std::uint64_t least) {
   if (text.empty()) return fallback;
@@ -59,11 +62,13 @@ class Configurer {
       report(*conf, fmt::format("there is no Node {}: a speaker needs the name of the Node it runs on (--node-name)", node_));
       out_.global = previous_.global;
       out_.peers = previous_.peers;
+      out_.policy = previous_.policy;
       return std::move(out_);
     }
     configure_peers(*conf);
     configure_global(*conf);
     check_advertisements(*conf);
+    choose_policy(*conf);
     if (!out_.global) out_.peers.clear();
     return std::move(out_);
   }
@@ -79,6 +84,20 @@ class Configurer {
           report(conf, fmt::format("spec.advertisements[{}].peers: there is no BgpPeer \"{}\"", i, clipped(peer, 60)));
   }
 
+  void choose_policy(const BgpConf& conf) {
+    if (conf.policy.empty()) return;
+    out_.policy = previous_.policy;
+    const PolicyConfigMap* map = world_.policy_config_maps.find(conf.policy);
+    if (map == nullptr)
+      report(conf, fmt::format("spec.policy: there is no ConfigMap \"{}\" in Berth's namespace{}; what was in force stays",
+                               clipped(conf.policy, 60), world_.policy_config_maps.synced() ? "" : ", or it could not be read yet"));
+    else if (!map->text)
+      report(conf,
+             fmt::format("spec.policy: the ConfigMap \"{}\" has no key \"gobgp.conf\"; what was in force stays", clipped(conf.policy, 60)));
+    else
+      out_.policy = *map->text;
+  }
+
   void configure_global(const BgpConf& conf) {
     BgpGlobal global;
     const std::optional<std::uint32_t> of_rack = rack_as(conf);
@@ -92,6 +111,8 @@ class Configurer {
     global.router_id = router_id(conf, by_rack);
     global.listen_port = listen_port(conf);
     global.listen_addresses = conf.listen_addresses;
+    if (std::ranges::any_of(conf.families, [](std::uint32_t family) { return family > 1; }))
+      report(conf, "spec.families: only 0 (IPv4) and 1 (IPv6) are announced; the others count for nothing");
     global.use_multiple_paths = conf.use_multiple_paths;
     out_.global = std::move(global);
   }
@@ -163,15 +184,26 @@ class Configurer {
   Result<BgpPeerConfig> configure_peer(const BgpConf& conf, const BgpPeer& peer) {
     const auto refuse = [](std::string text) { return fail(ErrorCode::invalid, std::move(text)); };
     if (!peer.has_conf) return refuse("spec.conf is missing: give spec.conf.neighborAddress and spec.conf.peerAs");
-    const auto neighbor = IpAddress::parse(peer.neighbor_address);
-    if (!neighbor)
-      return refuse(fmt::format("field Spec.Conf.NeighborAddress invalid: \"{}\" is no IP address", clipped(peer.neighbor_address, 60)));
+    const auto neighbor = neighbor_of(peer);
+    if (!neighbor) return fail(neighbor.error());
     if (peer.peer_as == 0) return refuse("spec.conf.peerAs is 0: set the router's AS number, 1 to 4294967295");
     if (peer.remote_port > 65535) return refuse(fmt::format("spec.transport.remotePort {} is not from 1 to 65535", peer.remote_port));
     if (peer.ebgp_multihop_ttl > 255)
       return refuse(fmt::format("spec.ebgpMultihop.multihopTtl {} is not from 1 to 255", peer.ebgp_multihop_ttl));
     auto bfd = configure_bfd(peer, *neighbor);
     if (!bfd) return fail(bfd.error());
+    const auto password = password_of(peer);
+    if (!password) return fail(password.error());
+    const auto local = IpAddress::parse(peer.local_address);
+    if (!peer.local_address.empty() && (!local || local->family != neighbor->family))
+      return refuse(fmt::format("spec.transport.localAddress \"{}\" is no IP address of the family of the router's",
+                                clipped(peer.local_address, 60)));
+    if (peer.bind_interface.size() > 15 || peer.bind_interface.find_first_of("/ \t\n") != std::string::npos)
+      return refuse(fmt::format("spec.transport.bindInterface \"{}\" is no name of an interface", clipped(peer.bind_interface, 60)));
+    if (peer.minimum_ttl && (*peer.minimum_ttl < 1 || *peer.minimum_ttl > 255))
+      return refuse(fmt::format("spec.ttlSecurity.minimumTtl {} is not from 1 to 255", *peer.minimum_ttl));
+    if (peer.minimum_ttl && peer.ebgp_multihop_ttl != 0)
+      return refuse("spec.ttlSecurity and spec.ebgpMultihop exclude each other: a router that is n hops away has minimumTtl 256 - n");
     const auto remote = IpAddress::parse(peer.remote_address);
     if (!peer.remote_address.empty() && !remote)
       return refuse(fmt::format("spec.transport.remoteAddress \"{}\" is no IP address", clipped(peer.remote_address, 60)));
@@ -202,27 +234,68 @@ class Configurer {
     out.neighbor = *neighbor;
     out.peer_as = peer.peer_as;
     out.local_as = peer.local_as;
-    out.auth_password = peer.auth_password;
+    out.auth_password = *password;
     out.description = peer.description;
     out.admin_down = peer.admin_down;
     out.allow_own_as = peer.allow_own_as;
     out.remove_private_as = peer.remove_private_as == "NONE" ? "" : peer.remove_private_as;
     out.replace_peer_as = peer.replace_peer_as;
     out.ebgp_multihop_ttl = peer.ebgp_multihop_ttl;
+    out.minimum_ttl = static_cast<std::uint32_t>(peer.minimum_ttl.value_or(0));
     out.passive = peer.passive;
     out.remote_address = peer.remote_address;
     out.remote_port = peer.remote_port;
     out.tcp_mss = peer.tcp_mss;
     out.mtu_discovery = peer.mtu_discovery;
+    out.local_address = local ? local->to_string() : "";
+    out.bind_interface = peer.bind_interface;
     out.bfd = *bfd;
     out.bfd_strict = peer.bfd && peer.bfd->strict;
     if (conf.graceful_restart) apply_graceful_restart(*conf.graceful_restart, out);
     if (peer.graceful_restart) apply_graceful_restart(*peer.graceful_restart, out);
     if (out.bfd && out.graceful_restart && !out.helper_only) out.bfd->restart_time = std::chrono::seconds{out.restart_time_s};
-    auto families = configure_families(peer, *neighbor, out.graceful_restart);
+    auto families = configure_families(conf, peer, *neighbor, out.graceful_restart);
     if (!families) return fail(families.error());
     out.families = std::move(*families);
+    for (auto& family : out.families)
+      family.maximum_prefixes = peer.maximum_prefixes == 0 ? default_maximum_prefixes : peer.maximum_prefixes;
     return out;
+  }
+
+  Result<IpAddress> neighbor_of(const BgpPeer& peer) const {
+    const std::string& key = peer.neighbor_annotation;
+    if (!key.empty() && !peer.neighbor_address.empty())
+      return fail(ErrorCode::invalid, "spec.conf.neighborAddress and neighborAddressAnnotation exclude each other: take one out");
+    std::string text = peer.neighbor_address;
+    if (!key.empty()) {
+      const auto annotation = self_->annotations.find(key);
+      if (annotation == self_->annotations.end())
+        return fail(ErrorCode::invalid, fmt::format("spec.conf.neighborAddressAnnotation: the Node {} has no annotation \"{}\" with the "
+                                                    "router's address (a key has kubesphere.io/ in it)",
+                                                    node_, clipped(key, 100)));
+      text = annotation->second;
+    }
+    if (const auto neighbor = IpAddress::parse(text)) return *neighbor;
+    if (!key.empty())
+      return fail(ErrorCode::invalid, fmt::format("spec.conf.neighborAddressAnnotation: \"{}\", which the annotation \"{}\" of the Node {} "
+                                                  "says, is no IP address",
+                                                  clipped(text, 60), clipped(key, 100), node_));
+    return fail(ErrorCode::invalid, fmt::format("field Spec.Conf.NeighborAddress invalid: \"{}\" is no IP address", clipped(text, 60)));
+  }
+
+  Result<std::string> password_of(const BgpPeer& peer) const {
+    if (peer.password_secret.empty()) return peer.auth_password;
+    if (!peer.auth_password.empty())
+      return fail(ErrorCode::invalid, "spec.conf.authPassword and passwordSecret exclude each other: take authPassword out");
+    const PasswordSecret* secret = world_.password_secrets.find(peer.password_secret);
+    if (secret == nullptr)
+      return fail(ErrorCode::invalid,
+                  fmt::format("spec.conf.passwordSecret: there is no Secret \"{}\" of type kubernetes.io/basic-auth in Berth's namespace{}",
+                              clipped(peer.password_secret, 60), world_.password_secrets.synced() ? "" : ", or it could not be read yet"));
+    if (!secret->password)
+      return fail(ErrorCode::invalid,
+                  fmt::format("spec.conf.passwordSecret: the Secret \"{}\" has no key \"password\"", clipped(peer.password_secret, 60)));
+    return *secret->password;
   }
 
   // Ranges as MetalLB's, with the unit in the name: kube-vip once gave 300 ms to a field of microseconds.
@@ -244,7 +317,10 @@ class Configurer {
                    .min_ttl = static_cast<std::uint8_t>(bfd.min_ttl)};
   }
 
-  Result<std::vector<BgpPeerConfig::Family>> configure_families(const BgpPeer& peer, const IpAddress& neighbor, bool graceful_restart) {
+  Result<std::vector<BgpPeerConfig::Family>> configure_families(const BgpConf& conf,
+                                                                const BgpPeer& peer,
+                                                                const IpAddress& neighbor,
+                                                                bool graceful_restart) {
     std::vector<BgpPeerConfig::Family> out;
     for (const BgpPeer::Family& written : peer.families) {
       if (!written.enabled) continue;
@@ -262,6 +338,11 @@ class Configurer {
       if (std::ranges::find(out, family, &BgpPeerConfig::Family::family) != out.end()) continue;
       out.push_back({family, graceful_restart, written.add_path_receive, std::min(written.add_path_send_max, 255U)});
     }
+    if (!out.empty()) return out;
+    // GoBGP's numbers of families, OpenELB's way to say what routers are told that have no afiSafis.
+    for (const IpFamily family : {IpFamily::v4, IpFamily::v6})
+      if (std::ranges::find(conf.families, family == IpFamily::v4 ? 0U : 1U) != conf.families.end())
+        out.push_back({family, graceful_restart, false, send_max()});
     if (out.empty()) out.push_back({neighbor.family, graceful_restart, false, send_max()});
     return out;
   }

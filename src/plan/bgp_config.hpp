@@ -22,6 +22,7 @@ struct BgpProblem {
 struct BgpConfiguration {
   std::optional<BgpGlobal> global;
   std::vector<BgpPeerConfig> peers;
+  std::string policy;  // in the engine's language, not read here
   std::vector<BgpProblem> problems;
 };
 

@@ -30,9 +30,13 @@ struct Given {
   std::vector<BgpConf> confs = {conf()};
   std::vector<BgpPeer> peers = {};
   std::vector<Node> nodes = {node("a", "10.0.0.1")};
+  std::vector<PasswordSecret> passwords = {};
 };
 BgpConfiguration plan(Given given, const BgpDesired& previous = {}) {
-  return plan_bgp_configuration(world({.nodes = std::move(given.nodes), .confs = std::move(given.confs), .peers = std::move(given.peers)}),
+  return plan_bgp_configuration(world({.nodes = std::move(given.nodes),
+                                       .confs = std::move(given.confs),
+                                       .peers = std::move(given.peers),
+                                       .passwords = std::move(given.passwords)}),
                                 "a", previous);
 }
 BgpDesired as_desired(const BgpConfiguration& from) { return {from.global, from.peers, {}, {}}; }
@@ -60,7 +64,7 @@ TEST(BgpConfig, AnOrdinaryConfGivesAnActiveServerWithTheNodesAddressAsItsId) {
   EXPECT_EQ(out.peers[0].hold_time_s, 90U);
   EXPECT_EQ(out.peers[0].keepalive_interval_s, 30U);
   EXPECT_TRUE(out.peers[0].graceful_restart);
-  EXPECT_EQ(out.peers[0].families, (std::vector<BgpPeerConfig::Family>{{IpFamily::v4, true, false, 10}}));
+  EXPECT_EQ(out.peers[0].families, (std::vector<BgpPeerConfig::Family>{{IpFamily::v4, true, false, 10, 100'000}}));
   EXPECT_TRUE(out.problems.empty());
 }
 
@@ -206,7 +210,7 @@ TEST(BgpConfig, FamiliesAreThoseWrittenOrTheNeighbors) {
                             p.families = {{.afi = "AFI_IP6", .safi = "", .add_path_send_max = 300},
                                           {.afi = "AFI_IP", .safi = "", .enabled = false}};
                           })}});
-  EXPECT_EQ(both.peers[0].families, (std::vector<BgpPeerConfig::Family>{{IpFamily::v6, true, false, 255}}));
+  EXPECT_EQ(both.peers[0].families, (std::vector<BgpPeerConfig::Family>{{IpFamily::v6, true, false, 255, 100'000}}));
 }
 
 TEST(BgpConfig, ThePeersGracefulRestartWinsOverTheServers) {
@@ -217,6 +221,77 @@ TEST(BgpConfig, ThePeersGracefulRestartWinsOverTheServers) {
   const auto out = plan({.confs = {global}, .peers = {own}});
   EXPECT_TRUE(out.peers[0].graceful_restart);
   EXPECT_EQ(out.peers[0].restart_time_s, 4095U) << "12 bits, RFC 4724 §3";
+}
+
+TEST(BgpConfig, APasswordComesFromItsSecret) {
+  const auto secret = [](BgpPeer& p) { p.password_secret = "tor"; };
+  const auto found = plan({.peers = {peer("r", "10.0.0.254", secret)}, .passwords = {{"tor", {"7"}, "hush"}}});
+  ASSERT_EQ(found.peers.size(), 1U);
+  EXPECT_EQ(found.peers[0].auth_password, "hush");
+  EXPECT_TRUE(found.problems.empty());
+
+  const auto missing = plan({.peers = {peer("r", "10.0.0.254", secret)}});
+  EXPECT_TRUE(missing.peers.empty()) << "not without a password";
+  EXPECT_SAYS(first_problem(missing), "there is no Secret \"tor\" of type kubernetes.io/basic-auth in Berth's namespace");
+  const auto empty = plan({.peers = {peer("r", "10.0.0.254", secret)}, .passwords = {{"tor", {"7"}, {}}}});
+  EXPECT_SAYS(first_problem(empty), "the Secret \"tor\" has no key \"password\"");
+  EXPECT_EQ(plan({.peers = {peer("r", "10.0.0.254", secret)}}, as_desired(found)).peers, found.peers) << "a lost Secret ends no session";
+  const auto both = plan(
+      {.peers = {peer("r", "10.0.0.254", secret, [](BgpPeer& p) { p.auth_password = "x"; })}, .passwords = {{"tor", {"7"}, "hush"}}});
+  EXPECT_SAYS(first_problem(both), "authPassword and passwordSecret exclude each other");
+  for (const BgpConfiguration& one : {found, missing, empty, both}) EXPECT_EQ(first_problem(one).find("hush"), std::string::npos);
+}
+
+TEST(BgpConfig, ARoutersAddressMayBeInAnAnnotationOfTheNode) {
+  const auto by_annotation = [](BgpPeer& p) { p.neighbor_annotation = "berth.kubesphere.io/tor"; };
+  const auto with = [](std::string value) {
+    return std::vector<Node>{node("a", "10.0.0.1", [=](Node& n) { n.annotations["berth.kubesphere.io/tor"] = value; })};
+  };
+  const auto found = plan({.peers = {peer("r", "", by_annotation)}, .nodes = with("10.0.0.250")});
+  ASSERT_EQ(found.peers.size(), 1U);
+  EXPECT_EQ(found.peers[0].neighbor, ip("10.0.0.250"));
+  EXPECT_SAYS(first_problem(plan({.peers = {peer("r", "", by_annotation)}})), "the Node a has no annotation \"berth.kubesphere.io/tor\"");
+  EXPECT_SAYS(first_problem(plan({.peers = {peer("r", "", by_annotation)}, .nodes = with("tor-7")})), "\"tor-7\"");
+  EXPECT_SAYS(first_problem(plan({.peers = {peer("r", "10.0.0.254", by_annotation)}, .nodes = with("10.0.0.250")})), "exclude each other");
+}
+
+TEST(BgpConfig, WhereAConnectionComesFromIsChecked) {
+  const auto from = [](std::string address, std::string interface) {
+    return [=](BgpPeer& p) {
+      p.local_address = address;
+      p.bind_interface = interface;
+    };
+  };
+  const auto good = plan({.peers = {peer("r", "2001:db8::1", from("2001:DB8:0::2", "vrf-blue"))}});
+  ASSERT_EQ(good.peers.size(), 1U);
+  EXPECT_EQ(good.peers[0].local_address, "2001:db8::2");
+  EXPECT_EQ(good.peers[0].bind_interface, "vrf-blue");
+  EXPECT_SAYS(first_problem(plan({.peers = {peer("r", "10.0.0.254", from("2001:db8::2", ""))}})), "spec.transport.localAddress");
+  EXPECT_SAYS(first_problem(plan({.peers = {peer("r", "10.0.0.254", from("eth0", ""))}})), "spec.transport.localAddress");
+  EXPECT_SAYS(first_problem(plan({.peers = {peer("r", "10.0.0.254", from("", "a-name-of-16-chars"))}})), "spec.transport.bindInterface");
+}
+
+TEST(BgpConfig, PacketsFromAfarAreDroppedWhereAskedFor) {
+  const auto ttl = [](std::int64_t least) { return [=](BgpPeer& p) { p.minimum_ttl = least; }; };
+  EXPECT_EQ(plan({.peers = {peer("r", "10.0.0.254", ttl(254))}}).peers.at(0).minimum_ttl, 254U);
+  EXPECT_SAYS(first_problem(plan({.peers = {peer("r", "10.0.0.254", ttl(256))}})), "spec.ttlSecurity.minimumTtl 256 is not from 1 to 255");
+  const auto far = [](BgpPeer& p) { p.ebgp_multihop_ttl = 3; };
+  EXPECT_SAYS(first_problem(plan({.peers = {peer("r", "10.0.0.254", ttl(254), far)}})), "exclude each other");
+}
+
+TEST(BgpConfig, FamiliesOfTheConfAreForPeersThatNameNone) {
+  const auto families = [](BgpConf& c) { c.families = {1, 0, 7}; };
+  const auto out = plan({.confs = {conf(families)}, .peers = {peer("r", "10.0.0.254")}});
+  ASSERT_EQ(out.peers.at(0).families.size(), 2U);
+  EXPECT_EQ(out.peers[0].families[0].family, IpFamily::v4);
+  EXPECT_EQ(out.peers[0].families[1].family, IpFamily::v6);
+  EXPECT_SAYS(first_problem(out), "spec.families");
+}
+
+TEST(BgpConfig, WhatARouterSendsIsLimited) {
+  EXPECT_EQ(plan({.peers = {peer("r", "10.0.0.254")}}).peers.at(0).families.at(0).maximum_prefixes, 100'000U);
+  const auto fewer = [](BgpPeer& p) { p.maximum_prefixes = 10; };
+  EXPECT_EQ(plan({.peers = {peer("r", "10.0.0.254", fewer)}}).peers.at(0).families.at(0).maximum_prefixes, 10U);
 }
 
 }  // namespace

@@ -28,7 +28,8 @@ class RoutePlanner {
         options_(options),
         now_(now),
         endpoints_(merge_endpoints(world.endpoint_slices)),
-        advertiser_(world.bgp_confs.find("default")) {}
+        advertiser_(world.bgp_confs.find("default")),
+        extended_next_hops_(world.bgp_confs.find("default") != nullptr && world.bgp_confs.find("default")->extended_next_hops) {}
 
   RoutePlan run() {
     plan_.nodes = eligible_nodes(world_.nodes, memory_.last_good_nodes, memory_.answering);
@@ -72,11 +73,11 @@ class RoutePlanner {
     auto before = std::exchange(memory_.next_hops, {});
     for (const std::string& name : reachable_.nodes) {
       const Node* node = world_.nodes.find(name);
-      if (node != nullptr) memory_.next_hops.emplace(name, node->internal_ips);
+      if (node != nullptr) memory_.next_hops.emplace(name, *node);
     }
-    for (auto& [name, addresses] : before) {
+    for (auto& [name, node] : before) {
       if (reachable_.nodes.contains(name) || !is_planned(name)) continue;
-      memory_.leaving.try_emplace(name, RouteMemory::Leaving{std::move(addresses), now_ + options_.drain_wait});
+      memory_.leaving.try_emplace(name, RouteMemory::Leaving{std::move(node), now_ + options_.drain_wait});
     }
     std::erase_if(memory_.leaving, [&](const auto& item) {
       const auto answers = memory_.answering.find(item.first);
@@ -147,7 +148,7 @@ class RoutePlanner {
       nodes.insert(chosen.nodes.begin(), chosen.nodes.end());
       services.push_back(service);
     }
-    if (!nodes.empty()) announce(ip, nodes, advertiser_.judge(entry.pool, services, verdict.problem), verdict);
+    if (!nodes.empty()) announce(advertiser_.subject(ip, entry.pool, services, verdict.problem), nodes, verdict);
   }
 
   // Early is fine, for no client knows the address yet; but if the Service never shows it, packets
@@ -167,23 +168,34 @@ class RoutePlanner {
     return true;
   }
 
-  void announce(const IpAddress& ip, const std::set<std::string>& nodes, const BgpPath& path, RouteVerdict& verdict) {
+  // Its address of the same family, or by RFC 8950 an IPv6 one for IPv4.
+  std::optional<IpAddress> next_hop(const std::vector<IpAddress>& addresses, IpFamily family) const {
+    auto hop = std::ranges::find(addresses, family, &IpAddress::family);
+    if (hop == addresses.end() && extended_next_hops_ && family == IpFamily::v4)
+      hop = std::ranges::find(addresses, IpFamily::v6, &IpAddress::family);
+    if (hop == addresses.end()) return std::nullopt;
+    return *hop;
+  }
+
+  void announce(const Advertiser::Subject& subject, const std::set<std::string>& nodes, RouteVerdict& verdict) {
+    bool reachable = false;
     for (const std::string& name : nodes) {
       const auto leaving = memory_.leaving.find(name);
-      const Node* node = world_.nodes.find(name);
-      if (node == nullptr && leaving == memory_.leaving.end()) continue;
-      const std::vector<IpAddress>& addresses = leaving != memory_.leaving.end() ? leaving->second.addresses : node->internal_ips;
-      const auto hop = std::ranges::find(addresses, ip.family, &IpAddress::family);
-      if (hop == addresses.end()) continue;
-      BgpPath& to = plan_.routes[{ip, *hop}];
-      to = path;
-      if (leaving != memory_.leaving.end()) to.attributes.add(graceful_shutdown_community);
-      verdict.nodes.push_back(name);
+      const Node* node = leaving != memory_.leaving.end() ? &leaving->second.node : world_.nodes.find(name);
+      if (node == nullptr) continue;
+      const auto hop = next_hop(node->internal_ips, subject.address.family);
+      if (!hop) continue;
+      reachable = true;
+      const auto routes = advertiser_.judge(subject, *node);
+      for (const Advertiser::Announced& route : routes) {
+        // An aggregate is as the lowest address in it says.
+        const auto [at, added] = plan_.routes.try_emplace({route.address, *hop, route.prefix_length}, route.path);
+        if (added && leaving != memory_.leaving.end()) at->second.attributes.add(graceful_shutdown_community);
+      }
+      if (!routes.empty()) verdict.nodes.push_back(name);
     }
-    if (!verdict.nodes.empty())
-      verdict.reason = RouteReason::announced;
-    else
-      verdict.reason = RouteReason::no_next_hop;
+    verdict.reason = RouteReason::announced;
+    if (verdict.nodes.empty()) verdict.reason = reachable ? RouteReason::not_advertised : RouteReason::no_next_hop;
   }
 
   const World& world_;
@@ -192,6 +204,7 @@ class RoutePlanner {
   const Instant now_;
   const std::map<ObjectName, ServiceEndpoints> endpoints_;
   Advertiser advertiser_;
+  const bool extended_next_hops_;
   std::map<ObjectName, std::map<std::string, Instant>> ready_since_;
   EligibleNodes reachable_;
   RoutePlan plan_;
@@ -206,6 +219,7 @@ std::string_view to_string(RouteReason reason) {
     case RouteReason::no_local_nodes: return "no_local_nodes";
     case RouteReason::no_nodes: return "no_nodes";
     case RouteReason::no_next_hop: return "no_next_hop";
+    case RouteReason::not_advertised: return "not_advertised";
     case RouteReason::freeing: return "freeing";
     case RouteReason::not_published: return "not_published";
     case RouteReason::service_unknown: return "service_unknown";

@@ -24,6 +24,7 @@ enum class RouteReason : std::uint8_t {
   no_local_nodes,
   no_nodes,
   no_next_hop,        // candidates have no InternalIP of the address's family
+  not_advertised,     // advertisements speak for it, but for none of these nodes
   freeing,            // being given back
   not_published,      // the Service did not show the address in time: nothing would take the packets
   service_unknown,    // held for a Service that is not (yet) seen
@@ -56,9 +57,9 @@ struct RouteMemory {
   AnsweringNodes answering;  // by probes
   // Nodes with a ready endpoint of each Service of policy Local, and since when; those that were there at first, since ever.
   std::map<ObjectName, std::map<std::string, Instant>> ready_since;
-  std::map<std::string, std::vector<IpAddress>> next_hops;  // nodes of the last plan, with their addresses
+  std::map<std::string, Node> next_hops;  // nodes of the last plan, as they were
   struct Leaving {
-    std::vector<IpAddress> addresses;
+    Node node;
     Instant until;
   };
   std::map<std::string, Leaving> leaving;  // nodes that are to leave, and whose routes are still there

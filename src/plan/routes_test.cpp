@@ -264,5 +264,49 @@ TEST(Routes, AttributesComeFromTheBgpConfAndTheService) {
   EXPECT_NE(plan(objects).verdicts.at(ip("192.0.2.1")).problem.find("\"nine\""), std::string::npos);
 }
 
+TEST(Routes, AnIpv6NextHopForIpv4OnlyIfRoutersKnowIt) {
+  Objects objects = ordinary();
+  objects.nodes = {node("a", "2001:db8::a"), node("b", "10.0.0.2", [](Node& n) { n.internal_ips.push_back(ip("2001:db8::b")); })};
+  EXPECT_EQ(routes_of(plan(objects)), (Routes{route("192.0.2.1", "10.0.0.2")}));
+  BgpConf conf;
+  conf.name = "default";
+  conf.extended_next_hops = true;
+  objects.confs = {conf};
+  EXPECT_EQ(routes_of(plan(objects)), (Routes{route("192.0.2.1", "2001:db8::a"), route("192.0.2.1", "10.0.0.2")}))
+      << "where there is an IPv4 address, that";
+}
+
+TEST(Routes, AnAggregateStandsForItsAddressesAsLongAsOneIsThere) {
+  Objects objects = ordinary();
+  BgpConf conf;
+  conf.name = "default";
+  conf.advertisements = {{.aggregates = {"192.0.2.0/24"}}};
+  objects.confs = {conf};
+  const Service mail = service("mail", served("lan", "192.0.2.9"));
+  objects.services.push_back(mail);
+  objects.blocks = {block({{"192.0.2.1", held(objects.services[0], "lan")}, {"192.0.2.9", held(mail, "lan")}})};
+  objects.slices.push_back(slice(mail, {ready_on("b")}));
+  const Routes whole{{ip("192.0.2.0"), ip("10.0.0.1"), 24}, {ip("192.0.2.0"), ip("10.0.0.2"), 24}};
+  EXPECT_EQ(routes_of(plan(objects)), whole);
+  EXPECT_EQ(reason_of(plan(objects), "192.0.2.9"), RouteReason::announced);
+  objects.slices.erase(objects.slices.begin());
+  EXPECT_EQ(routes_of(plan(objects)), whole) << "the other address is still served";
+  objects.slices.clear();
+  EXPECT_EQ(routes_of(plan(objects)), Routes{});
+}
+
+TEST(Routes, AdvertisementsMayLeaveNoNode) {
+  Objects objects = ordinary();
+  BgpConf conf;
+  conf.name = "default";
+  conf.advertisements = {{.node_selector = LabelSelector{}}};
+  conf.advertisements[0].node_selector->match_labels = {{"edge", "yes"}};
+  objects.confs = {conf};
+  EXPECT_EQ(routes_of(plan(objects)), Routes{});
+  EXPECT_EQ(reason_of(plan(objects)), RouteReason::not_advertised);
+  objects.nodes[1].labels["edge"] = "yes";
+  EXPECT_EQ(routes_of(plan(objects)), (Routes{route("192.0.2.1", "10.0.0.2")}));
+}
+
 }  // namespace
 }  // namespace berth

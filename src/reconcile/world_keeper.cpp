@@ -57,7 +57,9 @@ WorldKeeper::WorldKeeper()
       endpoint_slices_(std::make_unique<Feed<EndpointSlice>>(*this, world_.endpoint_slices)),
       namespaces_(std::make_unique<Feed<Namespace>>(*this, world_.namespaces)),
       bgp_confs_(std::make_unique<Feed<BgpConf>>(*this, world_.bgp_confs)),
-      bgp_peers_(std::make_unique<Feed<BgpPeer>>(*this, world_.bgp_peers)) {}
+      bgp_peers_(std::make_unique<Feed<BgpPeer>>(*this, world_.bgp_peers)),
+      password_secrets_(std::make_unique<Feed<PasswordSecret>>(*this, world_.password_secrets)),
+      policy_config_maps_(std::make_unique<Feed<PolicyConfigMap>>(*this, world_.policy_config_maps)) {}
 
 WorldKeeper::~WorldKeeper() = default;
 

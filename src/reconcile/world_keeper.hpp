@@ -46,6 +46,8 @@ class WorldKeeper {
   [[nodiscard]] TableFeed<Namespace>& namespaces() const { return *namespaces_; }
   [[nodiscard]] TableFeed<BgpConf>& bgp_confs() const { return *bgp_confs_; }
   [[nodiscard]] TableFeed<BgpPeer>& bgp_peers() const { return *bgp_peers_; }
+  [[nodiscard]] TableFeed<PasswordSecret>& password_secrets() const { return *password_secrets_; }
+  [[nodiscard]] TableFeed<PolicyConfigMap>& policy_config_maps() const { return *policy_config_maps_; }
 
  private:
   template <class T>
@@ -66,6 +68,8 @@ class WorldKeeper {
   std::unique_ptr<TableFeed<Namespace>> namespaces_;
   std::unique_ptr<TableFeed<BgpConf>> bgp_confs_;
   std::unique_ptr<TableFeed<BgpPeer>> bgp_peers_;
+  std::unique_ptr<TableFeed<PasswordSecret>> password_secrets_;
+  std::unique_ptr<TableFeed<PolicyConfigMap>> policy_config_maps_;
 };
 
 }  // namespace berth

@@ -328,7 +328,8 @@ def routing():
     for field, value, words in (("med", -1, "greater than or equal to 0"), ("med", 2 ** 32, "less than or equal to 4294967295"),
                                 ("localPref", 2 ** 32, "less than or equal to 4294967295"),
                                 ("asPathPrepend", 11, "less than or equal to 10"), ("peers", "tor", "array"),
-                                ("pools", [""], "at least 1 chars long"), ("communities", ["x"] * 33, "at most 32")):
+                                ("pools", [""], "at least 1 chars long"), ("communities", ["x"] * 33, "at most 32"),
+                                ("aggregates", ["192.0.2.0/24"] * 33, "at most 32"), ("serviceSelector", ["app"], "object")):
         yield bad_conf("schema", ("spec.advertisements[0]." + field, words), advertisements=[{field: value}])
     yield bad_conf("condition", ('spec.advertisements[0].communities: community "nobody"', "a name of spec.communityNames"),
                    **{"as": 65001, "advertisements": [{"communities": ["nobody"]}]})
@@ -336,12 +337,32 @@ def routing():
                    **{"as": 65001, "advertisements": [{"peers": ["nobody"]}]})
     yield bad_conf("condition", ("spec.advertisements[0].communities: community \"4294967296:1:2\"",),
                    **{"as": 65001, "advertisements": [{"communities": ["4294967296:1:2"]}]})
+    for value in ("192.0.2.0", "0.0.0.0/0", "192.0.2.0/33", "2001:db8::/15", "192.0.2.0-192.0.2.9", "192.0.2.0/٢٤"):
+        yield bad_conf("schema", ("spec.advertisements[0].aggregates[0]", "at least 8 (IPv4) or 16 (IPv6)"),
+                       advertisements=[{"aggregates": [value]}])
+    yield bad_conf("condition", ('spec.advertisements[0].aggregates: "300.0.2.0/24"', "write address/length"),
+                   **{"as": 65001, "advertisements": [{"aggregates": ["300.0.2.0/24"]}]})
+    yield bad_conf("condition", ('spec.policy: there is no ConfigMap "nobody"',), **{"as": 65001, "policy": "nobody"})
+    yield bad_conf("condition", ("spec.families", "only 0 (IPv4) and 1 (IPv6)"), **{"as": 65001, "families": [7]})
     yield bad_conf("condition", ("spec.as is 0", "1 to 4294967295"), **{"as": 0})
     yield bad_conf("condition", ("spec.listenPort -5", "1 to 65535"), **{"as": 65001, "listenPort": -5})
 
     for value in ("router.example.com", "192.0.2", "192.0.2.0/24", "192.0.2.1:179", "fe80::1%eth0", "１９２.0.2.1", "192.0.2.1\u200b"):
         yield bad_peer("schema", ("spec.conf.neighborAddress", "write an IP address"), address=value)
         yield bad_peer("schema", ("spec.transport.remoteAddress", "write an IP address"), transport={"remoteAddress": value})
+        yield bad_peer("schema", ("spec.transport.localAddress", "write an IP address"), transport={"localAddress": value})
+    for value in ("tor", "example.com/tor", "evilkubesphere.io/tor", "berth.kubesphere.io/", "berth.kubesphere.io/a b"):
+        yield Row("schema", peer("bad-annotation", conf={"peerAs": 1, "neighborAddressAnnotation": value}),
+                  ("spec.conf.neighborAddressAnnotation", "whose domain is kubesphere.io"))
+    for value in ("eth0/1", "an interface", "a-name-of-16-chars"):
+        yield bad_peer("schema", ("spec.transport.bindInterface", "Too long" if len(value) > 15 else "should match"),
+                       transport={"bindInterface": value})
+    for value, words in ((0, "greater than or equal to 1"), (256, "less than or equal to 255")):
+        yield bad_peer("schema", ("spec.ttlSecurity.minimumTtl", words), ttlSecurity={"enabled": True, "minimumTtl": value})
+    yield Row("schema", peer("bad-secret", conf={"peerAs": 1, "neighborAddress": "203.0.113.249", "passwordSecret": {"name": ""}}),
+              ("spec.conf.passwordSecret.name", "at least 1 chars long"))
+    yield Row("schema", peer("bad-maximum", conf={"peerAs": 1, "neighborAddress": "203.0.113.249", "maximumPrefixes": -1}),
+              ("spec.conf.maximumPrefixes", "greater than or equal to 0"))
     yield bad_peer("schema", ("spec.conf.peerAs", "less than or equal to 4294967295"), peer_as=2 ** 32)
     yield bad_peer("schema", ("spec.conf.peerAs", "greater than or equal to 0"), peer_as=-1)
     for field, least in (("holdTime", 3), ("keepaliveInterval", 1), ("connectRetry", 1), ("minimumAdvertisementInterval", 0)):
@@ -373,6 +394,15 @@ def routing():
     yield Row("condition", peer("no-spec"), ("spec.conf is missing", "spec.conf.neighborAddress and spec.conf.peerAs"))
     yield Row("condition", peer("no-address", conf={"peerAs": 1}), ("Spec.Conf.NeighborAddress", "no IP address"))
     yield bad_peer("condition", ("Spec.Conf.NeighborAddress", "no IP address"), address="1::2::3")
+    yield Row("condition", peer("bad-node", conf={"peerAs": 1, "neighborAddressAnnotation": "berth.kubesphere.io/none"}),
+              ("spec.conf.neighborAddressAnnotation", 'has no annotation "berth.kubesphere.io/none"'))
+    yield Row("condition", peer("no-secret", conf={"peerAs": 1, "neighborAddress": "203.0.113.248", "passwordSecret": {"name": "nobody"}}),
+              ('spec.conf.passwordSecret: there is no Secret "nobody"', "kubernetes.io/basic-auth"))
+    yield Row("condition", peer("two-passwords", conf={"peerAs": 1, "neighborAddress": "203.0.113.247", "authPassword": "x",
+                                                       "passwordSecret": {"name": "nobody"}}), ("exclude each other",))
+    yield bad_peer("condition", ("spec.transport.localAddress", "family"), transport={"localAddress": "2001:db8::1"})
+    yield bad_peer("condition", ("spec.ttlSecurity and spec.ebgpMultihop exclude each other",), ttlSecurity={"enabled": True},
+                   ebgpMultihop={"enabled": True, "multihopTtl": 3})
     yield bad_peer("condition", ("spec.conf.peerAs is 0", "1 to 4294967295"), peer_as=0)
     yield bad_peer("condition", ("spec.transport.remoteAddress", "no IP address"), transport={"remoteAddress": "1::2::3"})
     for field, least in (("holdTime", 3), ("keepaliveInterval", 1), ("connectRetry", 1)):

@@ -60,7 +60,8 @@ IN_ITS_NAMESPACE = {
     ("apps", "statefulsets"): {"get"},
     (LEASES, "leases"): {"create"},
     (LEASES, "leases", "openelb-controller"): {"get", "update"},
-    ("", "secrets"): {"create"},
+    ("", "secrets"): {"create", "list", "watch"},
+    ("", "configmaps"): {"list", "watch"},
     ("", "secrets", "openelb-admission"): {"get", "patch"},
 }
 # (verb, group, resource/subresource, namespace or None for all, name): as a person would ask.
@@ -68,6 +69,7 @@ ALLOWED = [
     ("list", "", "services", None), ("patch", "", "services/status", "shop"), ("watch", GROUP, "eips", None),
     ("patch", GROUP, "eips/status", None), ("update", GROUP, "addressblocks", None), ("create", "", "events", "shop"),
     ("create", LEASES, "leases", SPACE), ("update", LEASES, "leases", SPACE, "openelb-controller"), ("get", "", "pods", SPACE),
+    ("list", "", "secrets", SPACE), ("watch", "", "configmaps", SPACE),
     ("get", "apps", "deployments", SPACE, "berth"), ("get", "", "secrets", SPACE, "openelb-admission"),
     ("patch", ADMISSION, "validatingwebhookconfigurations", None, "openelb-admission"),
 ]
@@ -76,7 +78,8 @@ FORBIDDEN = [
     ("create", "", "services", "shop"), ("delete", "", "services", "shop"), ("get", "", "secrets", SPACE), ("list", "", "secrets", None),
     ("get", "", "configmaps", SPACE), ("get", "", "pods", "shop"), ("list", "", "pods", SPACE), ("create", "", "pods", SPACE),
     ("create", "", "pods/exec", SPACE), ("patch", "", "nodes", None), ("patch", "", "nodes/status", None),
-    ("delete", "", "events", "shop"), ("get", "", "secrets", SPACE, "memberlist"), ("list", "", "secrets", SPACE),
+    ("delete", "", "events", "shop"), ("get", "", "secrets", SPACE, "memberlist"), ("list", "", "secrets", "shop"),
+    ("list", "", "configmaps", None),
     ("create", "", "secrets", "shop"), ("get", "", "secrets", "shop", "openelb-admission"),
     ("delete", "", "secrets", SPACE, "openelb-admission"), ("update", ADMISSION, "validatingwebhookconfigurations", None, "another"),
     ("patch", ADMISSION, "validatingwebhookconfigurations", None, "another"),
@@ -93,6 +96,9 @@ NOT_KEPT = {".spec.port", ".spec.routerID", ".spec.config", ".spec.addPaths", ".
 # Fields that OpenELB's have not.
 OURS = {f".spec.{name}" for name in ("exclude", "avoidBuggyIPs", "allocationOrder", "quarantineSeconds", "serviceSelector", "drain",
                                      "enforceNamespaces", "implicitSharing", "namespaceQuotas", "reservations")}
+OURS |= {f".spec.{name}" for name in (
+    "extendedNextHops", "ttlSecurity", "conf.passwordSecret", "conf.neighborAddressAnnotation", "conf.maximumPrefixes",
+    "transport.localAddress", "transport.bindInterface")}
 OURS |= {".spec.advertisements", ".spec.communityNames", ".spec.bfd", ".status.free", ".status.conditions",
          ".status.nodesConfStatus.*.nextHops", ".status.nodesPeerStatus.*.bfdState"}
 STATUS_MAP = {"BgpConf": "nodesConfStatus", "BgpPeer": "nodesPeerStatus"}
@@ -189,6 +195,16 @@ REFUSED = [
     (peer("bfd", bfd={"minTxIntervalMs": 9, "minRxIntervalMs": 60001, "detectMultiplier": 1, "minimumTtl": 255}),
      ["spec.bfd.minTxIntervalMs", "greater than or equal to 10", "spec.bfd.minRxIntervalMs", "less than or equal to 60000",
       "spec.bfd.detectMultiplier", "greater than or equal to 2", "spec.bfd.minimumTtl", "less than or equal to 254"]),
+    (peer("annotation", conf={"neighborAddressAnnotation": "example.com/tor"}),
+     ["spec.conf.neighborAddressAnnotation", "whose domain is kubesphere.io"]),
+    (peer("secret", conf={"passwordSecret": {}}), ["spec.conf.passwordSecret.name", "Required"]),
+    (peer("interface", transport={"bindInterface": "a name/with blanks", "localAddress": "eth0"}),
+     ["spec.transport.bindInterface", "spec.transport.localAddress", "write an IP address"]),
+    (peer("far", ttlSecurity={"minimumTtl": 256}), ["spec.ttlSecurity.minimumTtl", "less than or equal to 255"]),
+    (conf("aggregates", advertisements=[{"aggregates": ["0.0.0.0/0"],
+                                         "nodeSelector": {"matchExpressions": [{"key": "a", "operator": "In"}]}}]),
+     ["spec.advertisements[0].aggregates[0]", "at least 8 (IPv4) or 16 (IPv6)",
+      "spec.advertisements[0].nodeSelector.matchExpressions[0]", "values are needed for In and NotIn"]),
     (peer("families", afiSafis={"config": {}}), ["spec.afiSafis", "array"]),
     (peer("selector", nodeSelector={"matchExpressions": [{"key": "a"}]}), ["spec.nodeSelector.matchExpressions[0].operator", "Required"]),
     (ODD_NAMES, ["spec.conf.removePrivateAs", '"REPLACE"', "spec.afiSafis[0].config.family.afi", '"AFI_IP6"',
@@ -393,14 +409,19 @@ class DeployTest(unittest.TestCase):
                                                                                        {"key": "c", "operator": "Exists"}]})
         full["status"] = {"free": 2 ** 63 - 1, "conditions": [{"type": "Ready", "status": "True", "observedGeneration": 1, "message": "",
                                                                "lastTransitionTime": "2026-03-01T10:00:00Z", "reason": "Ready"}]}
-        router = peer("ours", conf={"neighborAddress": "192.0.2.1", "peerAs": 65000},
+        router = peer("ours", conf={"peerAs": 65000, "neighborAddressAnnotation": "berth.kubesphere.io/router",
+                                    "maximumPrefixes": 2 ** 32 - 1, "passwordSecret": {"name": "router"}},
+                      ttlSecurity={"enabled": True, "minimumTtl": 254},
+                      transport={"localAddress": "2001:db8::2", "bindInterface": "vrf-blue"},
                       bfd={"minTxIntervalMs": 10, "minRxIntervalMs": 60000, "detectMultiplier": 255, "minimumTtl": 1, "multihop": True,
                            "passive": True, "strict": True})
         router["status"] = {"nodesPeerStatus": {"node1": {"bfdState": {"state": "Up", "remoteState": "Up", "lastDown": "",
                                                                        "detectionTimeMs": 150, "downs": 2 ** 32}}}}
-        server = conf("ours", communityNames={"backup": "large:4200000000:1:2", "far": "no-export"},
+        selector = {"matchLabels": {"app": "web"}, "matchExpressions": [{"key": "a", "operator": "In", "values": ["b"]}]}
+        server = conf("ours", extendedNextHops=True, communityNames={"backup": "large:4200000000:1:2", "far": "no-export"},
                       advertisements=[{"name": "n", "pools": ["lan"], "peers": ["tor"], "communities": ["65535:65535", "1:2:3", "backup"],
-                                       "localPref": 2 ** 32 - 1, "med": 0, "asPathPrepend": 10}])
+                                       "localPref": 2 ** 32 - 1, "med": 0, "asPathPrepend": 10, "serviceSelector": selector,
+                                       "nodeSelector": selector, "aggregates": ["192.0.2.0/24", "2001:db8::/64"]}])
         server["status"] = {"nodesConfStatus": {"node1": {"routerId": "192.0.2.9", "as": 65001, "nextHops": ["node1", "node2"]}}}
         for one in (full, router, server):
             known, tried = set(self.properties(self.schema(one["kind"], V2))), self.paths(one, self.schema(one["kind"], V2))
@@ -411,13 +432,22 @@ class DeployTest(unittest.TestCase):
                       namespaceQuotas={f"{n:063d}": 2 ** 63 - 1 for n in range(1024)},
                       reservations={f"{long}{n // 4:02x}0{n % 4}": f"{n:063d}/{n:063d}" for n in range(1024)})
         all_of = {"pools": [f"{n:063d}" for n in range(64)], "peers": [f"{n:063d}" for n in range(64)],
-                  "communities": [f"6{n:04d}:65535" for n in range(32)]}
+                  "communities": [f"6{n:04d}:65535" for n in range(32)], "aggregates": [f"2001:db8:ffff:{n:x}::/64" for n in range(32)]}
         largest_server = conf("largest", advertisements=[all_of] * 64, communityNames={f"n{n}": "65535:65535" for n in range(256)})
         for one in (full, largest, router, server, largest_server):
             self.kubectl("create", "--validate=strict", "-f", "-", input=json.dumps(one))
             if "status" in one:
                 self.patch_status(one["kind"], one["metadata"]["name"], {"status": one["status"]})
             self.assertEqual(lost(one, self.get(one["kind"], one["metadata"]["name"])), [])
+
+    def test_sessions_are_a_column(self):
+        self.apply(peer("router", conf={"neighborAddress": "192.0.2.1", "peerAs": 65000}))
+        self.patch_status("BgpPeer", "router", {"status": {"nodesPeerStatus": {
+            node: {"peerState": {"sessionState": state}} for node, state in (("node1", "ESTABLISHED"), ("node2", "ACTIVE"))}}})
+        head, row = self.kubectl("get", self.resource("BgpPeer"), "router").splitlines()
+        self.assertIn("SESSIONS", head)
+        self.assertIn("ESTABLISHED", row)
+        self.assertIn("ACTIVE", row)
 
     def test_recipes(self):
         """What docs/addresses.md tells people to write is taken, strictly."""

@@ -13,6 +13,7 @@ import urllib.parse
 
 OURS = "/apis/network.kubesphere.io/v1alpha2"
 GROUPS = {"services": "/api/v1", "pods": "/api/v1", "events": "/api/v1", "nodes": "/api/v1", "serviceaccounts": "/api/v1",
+          "secrets": "/api/v1", "configmaps": "/api/v1",
           "deployments": "/apis/apps/v1", "endpointslices": "/apis/discovery.k8s.io/v1", "leases": "/apis/coordination.k8s.io/v1",
           "eips": OURS, "bgpconfs": OURS, "bgppeers": OURS, "addressblocks": OURS}
 CLUSTER_WIDE = {"nodes", "eips", "bgpconfs", "bgppeers", "addressblocks"}

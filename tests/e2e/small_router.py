@@ -32,11 +32,14 @@ def address_of(number, family=4):
 
 class SmallRouter:
     """`settings`: as_number, port (it listens there), dial (the node's port; it waits to be called if absent), password, multihop (TTL),
-    loopback (an address that is on no net), family (of the session), internal, hold and keepalive (seconds), announces (prefixes)."""
+    loopback (an address that is on no net), family (of the session), internal, hold and keepalive (seconds), announces (prefixes),
+    from (the last number of the first node's address that its only session comes from), near (packets from afar are dropped, RFC 5082),
+    extended (an IPv6 next hop of IPv4 routes is taken, RFC 8950)."""
 
     def __init__(self, cluster, name, number, **settings):
         self.cluster, self.name, self.kind = cluster, name, cluster.options["router"]
         self.number, self.settings = number, settings
+        self.nodes = cluster.nodes[:1] if "from" in settings else cluster.nodes   # with whom it has sessions
         self.as_number = settings.get("as_number", 65100 + number)
         self.family = settings.get("family", 4)
         self.address = settings.get("loopback") or address_of(number, self.family)
@@ -90,6 +93,9 @@ class SmallRouter:
 
     # -- configuration
 
+    def _node_address(self, node):
+        return address_of(self.settings["from"], self.family) if "from" in self.settings else self.cluster.address(node, self.family)
+
     def _bird(self):
         has = self.settings.get
         options = ["graceful restart off", "error wait time 0, 0", "connect delay time 1",
@@ -97,17 +103,19 @@ class SmallRouter:
         options += [] if "dial" in self.settings else ["passive on"]
         options += [f'password "{has("password")}"'] if has("password") else []
         options += [f"multihop {has('multihop')}"] if has("multihop") else []
-        channels = "\n".join(f"  ipv{family} {{ add paths rx; import all; export where source = RTS_STATIC; }};"
+        options += ["ttl security on"] if has("near") else []
+        extended = {4: "extended next hop on; " if has("extended") else "", 6: ""}
+        channels = "\n".join(f"  ipv{family} {{ {extended[family]}add paths rx; import all; export where source = RTS_STATIC; }};"
                              for family in (4, 6))
         text = f"""log "{self.folder}/bird.log" all;
 router id {address_of(self.number)};
 protocol device {{ }}
 """
-        for node in self.cluster.nodes:
+        for node in self.nodes:
             port = f" port {has('dial')}" if "dial" in self.settings else ""
             text += f"""protocol bgp {node} {{
   local {self.address} port {has("port", 179)} as {self.as_number};
-  neighbor {self.cluster.address(node, self.family)}{port} {"internal" if has("internal") else "external"};
+  neighbor {self._node_address(node)}{port} {"internal" if has("internal") else "external"};
   strict bind on;
 {"".join(f"  {option};{chr(10)}" for option in options)}{channels}
 }}
@@ -122,13 +130,15 @@ protocol device {{ }}
                  "bgp as-path access-list own permit ^$", f"router bgp {self.as_number}",
                  f" bgp router-id {address_of(self.number)}", " no bgp ebgp-requires-policy", " no bgp default ipv4-unicast",
                  " no bgp network import-check", " bgp graceful-restart-disable", f" timers bgp {has('keepalive', 80)} {has('hold', 240)}"]
-        nodes = [self.cluster.address(node, self.family) for node in self.cluster.nodes]
+        nodes = sorted({self._node_address(node) for node in self.nodes})
         for node in nodes:
             lines += [f" neighbor {node} remote-as {'internal' if has('internal') else 'external'}", f" neighbor {node} timers connect 1"]
             lines += [f" neighbor {node} port {has('dial')}", f" neighbor {node} update-source {self.address}"] if "dial" in self.settings \
                 else [f" neighbor {node} passive"]
             lines += [f" neighbor {node} password {has('password')}"] if has("password") else []
             lines += [f" neighbor {node} ebgp-multihop {has('multihop')}"] if has("multihop") else []
+            lines += [f" neighbor {node} ttl-security hops 1"] if has("near") else []
+            lines += [f" neighbor {node} capability extended-nexthop"] if has("extended") else []
         for family in ("ipv4", "ipv6"):
             lines += [f" address-family {family} unicast",
                       *(line for node in nodes for line in (f"  neighbor {node} activate", f"  neighbor {node} filter-list own out"))]
@@ -163,18 +173,18 @@ protocol device {{ }}
                        peer["bgpTimerKeepAliveIntervalMsecs"] // 1000)
 
     def _neighbor(self, node):
-        address = self.cluster.address(node, self.family)
+        address = self._node_address(node)
         return json.loads(self.ask(f"show bgp neighbors {address} json"))[address]
 
     def up(self):
         """Nodes with which a session is established: a quicker question than `sessions`."""
         if self.kind == "bird":
             return set(re.findall(r"^(\S+) +BGP .* Established", self.ask("show protocols"), re.M))
-        return {node for node in self.cluster.nodes if self._neighbor(node)["bgpState"] == "Established"}
+        return {node for node in self.nodes if self._neighbor(node)["bgpState"] == "Established"}
 
     def sessions(self):
         """{node: session}, of those that are established."""
-        found = {node: self.session(node) for node in self.cluster.nodes}
+        found = {node: self.session(node) for node in self.nodes}
         return {node: session for node, session in found.items() if session}
 
     def sent(self, node):
@@ -205,11 +215,11 @@ protocol device {{ }}
             elif match := re.match(r"\s+BGP\.(as_path|next_hop|local_pref):(.*)", line):
                 words = match[2].split()
                 path[match[1]] = tuple(map(int, words)) if match[1] == "as_path" else words[0] if match[1] == "next_hop" else int(words[0])
-        return {host(prefix): {Path(**path) for path in paths if path["node"] in self.cluster.nodes} for prefix, paths in found.items()
-                if paths[0]["node"] in self.cluster.nodes}
+        return {host(prefix): {Path(**path) for path in paths if path["node"] in self.nodes} for prefix, paths in found.items()
+                if paths[0]["node"] in self.nodes}
 
     def _frr_routes(self, family):
-        node_of = {self.cluster.address(node, self.family): node for node in self.cluster.nodes}
+        node_of = {self._node_address(node): node for node in self.nodes}
         found = {}
         for prefix, paths in json.loads(self.ask(f"show bgp ipv{family} unicast json"))["routes"].items():
             learned = {Path(node_of[path["peerId"]], next(hop["ip"] for hop in path["nexthops"] if hop.get("scope") != "link-local"),
@@ -234,10 +244,10 @@ protocol device {{ }}
             found.append(AttributedPath(node, values["next_hop"].split()[0], tuple(map(int, values.get("as_path", "").split())),
                                         frozenset(tuple(map(int, one.split(","))) for one in communities),
                                         *(int(values[name]) if name in values else None for name in ("med", "local_pref"))))
-        return [path for path in found if path.node in self.cluster.nodes]
+        return [path for path in found if path.node in self.nodes]
 
     def _frr_paths(self, address):
-        node_of = {self.cluster.address(node, self.family): node for node in self.cluster.nodes}
+        node_of = {self._node_address(node): node for node in self.nodes}
         answer = json.loads(self.ask(f"show bgp ipv4 unicast {address}/32 json"))
         found = []
         for path in answer.get("paths", []):
@@ -254,7 +264,7 @@ protocol device {{ }}
     def connections(self):
         """Its established TCP connections, of `ss`: {node: {name: value}} with local_port, remote_port, mss, bytes_received, ..."""
         text = self.cluster.run(HOST, ["ss", "-Htni", "state", "established", "src", f"[{self.address}]"]).stdout
-        nodes = {self.cluster.address(node, self.family): node for node in self.cluster.nodes}
+        nodes = {self._node_address(node): node for node in self.nodes}
         found = {}
         for ends, details in zip(*[iter(text.splitlines())] * 2):
             local, remote = (end.rpartition(":") for end in ends.split()[-2:])

@@ -4,12 +4,37 @@ table."""
 import json
 import subprocess
 
-from harness import OPT_IN, E2eTest, bgp_conf, bgp_peer, eip, eventually, steadily
+from harness import OPT_IN, SPACE, E2eTest, bgp_conf, bgp_peer, eip, eventually, steadily
 from small_router import SmallRouter, start_all
 
 EXCLUDE = "node.kubernetes.io/exclude-from-external-load-balancers"
 AS = 65001   # bgp_conf()
 KEY = "berth.kubesphere.io/bgp-"
+POLICY = """
+[[defined-sets.prefix-sets]]
+prefix-set-name = "marked"
+[[defined-sets.prefix-sets.prefix-list]]
+ip-prefix = "{prefix}/32"
+[[defined-sets.neighbor-sets]]
+neighbor-set-name = "first"
+neighbor-info-list = ["{neighbor}"]
+[[policy-definitions]]
+name = "mark"
+[[policy-definitions.statements]]
+name = "mark"
+[policy-definitions.statements.conditions.match-prefix-set]
+prefix-set = "marked"
+[policy-definitions.statements.conditions.match-neighbor-set]
+neighbor-set = "first"
+[policy-definitions.statements.actions]
+route-disposition = "accept-route"
+[policy-definitions.statements.actions.bgp-actions.set-community]
+options = "add"
+[policy-definitions.statements.actions.bgp-actions.set-community.set-community-method]
+communities-list = ["{community}"]
+[global.apply-policy.config]
+export-policy-list = ["mark"]
+"""
 NO_EXPORT, GRACEFUL_SHUTDOWN = (65535, 65281), (65535, 0)
 
 
@@ -123,6 +148,95 @@ class Advertisements(E2eTest):
         told = "nonsense"
         eventually("the Event", lambda: any(reason == "InvalidAnnotation" and told in text
                                             for reason, text in self.lab.events("Service", "web")))
+        self.assert_no_flap()
+
+    def test_services_by_label(self):
+        """serviceSelector: what is said is said of the Services that it takes; a label that comes or goes is enough."""
+        label = lambda value: self.lab.api.patch("services", "web", {"metadata": {"labels": {"tier": value}}})
+        self.advertise({"communities": ["64512:1"], "serviceSelector": {"matchLabels": {"tier": "front"}}})
+        address = self.lab.service("web")
+        self.wait_for("first", address, communities=frozenset())
+        label("front")
+        self.wait_for("first", address, communities=frozenset({(64512, 1)}))
+        label(None)
+        self.wait_for("first", address, communities=frozenset())
+        self.assert_no_flap()
+
+    def test_next_hops_by_label(self):
+        """nodeSelector: only nodes that it takes are next hops, at the routers that it is about."""
+        address = self.lab.service("web")
+        self.wait_for("first", address)
+        self.advertise({"peers": ["first"], "nodeSelector": {"matchLabels": {"kubernetes.io/hostname": "node2"}}},
+                       {"peers": ["second", "internal", "router"]})
+        only = {self.lab.cluster.address("node2")}
+        eventually("node2 alone", lambda: {path.next_hop for path in self.small["first"].paths(address)} == only)
+        self.wait_for("second", address)
+        self.advertise()
+        self.wait_for("first", address)
+        self.assert_no_flap()
+
+    def test_aggregate(self):
+        """aggregates: those routers get the prefix instead of the host routes, as long as one of its addresses is there."""
+        self.advertise({"peers": ["first"], "aggregates": ["203.0.113.0/24"]}, {"peers": ["second", "internal", "router"]})
+        addresses = {self.lab.service("web"), self.lab.service("web2")}
+        hops = {node: self.lab.all_next_hops() for node in self.lab.cluster.nodes}
+        eventually("the aggregate", lambda: self.small["first"].hops() == {"203.0.113.0/24": hops})
+        eventually("host routes", lambda: self.small["second"].hops() == {address: hops for address in addresses})
+        self.lab.api.delete("services", "web")
+        eventually("one host route", lambda: len(self.small["second"].hops()) == 1)
+        steadily("the aggregate stays", lambda: self.small["first"].hops() == {"203.0.113.0/24": hops}, 1)
+        self.lab.api.delete("services", "web2")
+        eventually("nothing", lambda: self.small["first"].hops() == {})
+        self.assert_no_flap()
+
+    def policy(self, text):
+        put = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "e2e-policy"}, "data": {"gobgp.conf": text}}
+        if self.lab.api.find("configmaps", "e2e-policy", SPACE):
+            self.lab.api.patch("configmaps", "e2e-policy", put, SPACE)
+        else:
+            self.lab.api.create("configmaps", put, SPACE)
+            self.addCleanup(self.lab.api.delete, "configmaps", "e2e-policy", SPACE)
+
+    def test_policy(self):
+        """spec.policy: GoBGP's language, as in OpenELB; an edit is in force at once, a wrong one is told and changes nothing."""
+        address, other = self.lab.service("web"), self.lab.service("web2")
+        self.policy(POLICY.format(prefix=address, community="64512:40", neighbor=self.small["first"].address))
+        self.advertise({"med": 5}, {"peers": ["first", "second", "internal", "router"], "communities": ["64512:9"]}, policy="e2e-policy")
+        marked = frozenset({(64512, 9), (64512, 40)})
+        self.wait_for("first", address, communities=marked, med=5)
+        self.wait_for("first", other, communities=frozenset({(64512, 9)}))
+        self.wait_for("second", address, communities=frozenset({(64512, 9)}))
+        with self.lab.record() as recorder:
+            self.policy("[[policy-definitions]]\nname = 7\n")
+            said = lambda words: [text for _, text in self.lab.events("BgpConf", "default") if words in text]
+            self.figure(eventually("the Event", lambda: said("spec.policy: line 2: policy-definitions[0].name"))[0])
+            # Only gobgpd itself knows that this is no regular expression.
+            self.policy(POLICY.format(prefix=address, community="64512:41", neighbor=self.small["first"].address) + """
+[[defined-sets.bgp-defined-sets.as-path-sets]]
+as-path-set-name = "wrong"
+as-path-list = ["("]
+""")
+            self.figure(eventually("the other Event", lambda: said("gobgpd refuses it"))[0])
+            steadily("the former policy", lambda: self.has("first", address, communities=marked), 1)
+            self.policy(POLICY.format(prefix=other, community="64512:42", neighbor=self.small["first"].address))
+            self.wait_for("first", other, communities=frozenset({(64512, 9), (64512, 42)}))
+            self.wait_for("first", address, communities=frozenset({(64512, 9)}))
+            self.assertEqual([event for event in recorder.events(address) if event.hops != self.lab.all_next_hops()], [])
+        self.advertise()
+        self.wait_for("first", other, communities=frozenset())
+        self.assert_no_flap()
+
+    def test_policy_that_rejects(self):
+        """default-export-policy: what no policy accepts is told to nobody; without the policy all is told again."""
+        address, other = self.lab.service("web"), self.lab.service("web2")
+        self.policy(POLICY.format(prefix=address, community="64512:40", neighbor=self.small["first"].address)
+                    + 'default-export-policy = "reject-route"\n')
+        self.advertise(policy="e2e-policy")
+        self.wait_for("first", address, communities=frozenset({(64512, 40)}))
+        self.wait_for_none("first", other)
+        self.wait_for_none("second", address)
+        self.advertise()
+        self.wait_for("second", other)
         self.assert_no_flap()
 
     def test_gobgpd_is_killed(self):

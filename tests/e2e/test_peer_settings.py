@@ -11,12 +11,13 @@ import pathlib
 import statistics
 import time
 
-from harness import GOBGPD, OPT_IN, POOL_KEY, E2eTest, bgp_conf, bgp_peer, eip, eventually, service, steadily
+from harness import GOBGPD, OPT_IN, POOL_KEY, SPACE, E2eTest, bgp_conf, bgp_peer, eip, eventually, service, steadily
 from small_router import SmallRouter, Trap, address_of, answer_slowly, break_what_is_up, reset, say_nothing, send_garbage, start_all
 from system import run
 
 SECRET = "s3cr3t-of-the-peer-settings"
 CNI_LABEL, RACK_LABEL = "openelb.kubesphere.io/cni", "openelb.kubesphere.io/rack"
+ROUTER_KEY = "berth.kubesphere.io/e2e-router"
 AS, LISTEN_PORT = 65001, 1790
 FAR = "198.18.0.4"     # on no net; the way there is by the lab's router
 ANNOUNCED = ["0.0.0.0/0", "10.99.0.0/24", "203.0.113.200/32"]
@@ -43,6 +44,13 @@ ROUTERS = [
     ("elsewhere", 116, {}, {"conf": {"neighborAddress": "198.18.0.99"}, "transport": {"remoteAddress": address_of(116)}}),
     ("changing", 117, {}, {}),
     ("announcer", 118, {"announces": ANNOUNCED}, {}),
+    ("secret", 120, {"password": SECRET}, {"conf": {"passwordSecret": {"name": "secret-router"}}}),
+    ("annotated", 121, {}, {"conf": {"neighborAddress": "", "neighborAddressAnnotation": ROUTER_KEY}}),
+    ("source", 122, {"from": 222}, {"nodeSelector": {"matchLabels": {"kubernetes.io/hostname": "node1"}},
+                                    "transport": {"localAddress": address_of(222)}}),
+    ("through", 123, {}, {"transport": {"bindInterface": "eth0"}}),
+    ("near", 124, {"near": True}, {"ttlSecurity": {"enabled": True}}),
+    ("extended", 125, {"extended": True}, {}),
     ("single", 119, {}, {"afiSafis": [{"config": {"family": {"afi": "AFI_IP", "safi": "SAFI_UNICAST"}, "enabled": True}}]}),
 ]
 
@@ -66,10 +74,15 @@ class PeerSettings(E2eTest):
     @classmethod
     def setUpClass(cls):
         lab = cls.lab
-        cls.some_nodes = {"wrong-password": set(), "labelled": set(), "elsewhere": set(), "selected": {"node2"}}   # not all of them
+        cls.some_nodes = {"wrong-password": set(), "labelled": set(), "elsewhere": set(), "selected": {"node2"},
+                          "source": {"node1"}}   # not all of them
         cls.start_berths()
         cls.small = {}
         cls.addClassCleanup(cls.remove)
+        lab.api.create("secrets", cls.secret(SECRET), SPACE)
+        for node in lab.cluster.nodes:
+            lab.api.patch("nodes", node, {"metadata": {"annotations": {ROUTER_KEY: address_of(121)}}})
+        lab.cluster.run("node1", ["ip", "address", "replace", f"{address_of(222)}/24", "dev", "eth0"])
         lab.cluster.run("router", ["ip", "route", "replace", FAR, "via", address_of(104)])
         cls.small = {name: SmallRouter(lab.cluster, name, number, **settings) for name, number, settings, _ in ROUTERS}
         start_all(cls.small.values())
@@ -86,6 +99,10 @@ class PeerSettings(E2eTest):
         for router in cls.small.values():
             router.stop()
         lab.cluster.run("router", ["ip", "route", "delete", FAR], check=False)
+        lab.api.delete("secrets", "secret-router", SPACE)
+        for node in lab.cluster.nodes:
+            lab.api.patch("nodes", node, {"metadata": {"annotations": {ROUTER_KEY: None}}})
+        lab.cluster.run("node1", ["ip", "address", "delete", f"{address_of(222)}/24", "dev", "eth0"], check=False)
         lab.clear()
         for peer in lab.api.list("bgppeers"):
             if peer["metadata"]["name"] != "router":
@@ -96,6 +113,11 @@ class PeerSettings(E2eTest):
     @staticmethod
     def conf(**more):
         return bgp_conf(listenPort=LISTEN_PORT, asPerRack={"a": 65011}, **more)
+
+    @staticmethod
+    def secret(password):
+        return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "secret-router"}, "type": "kubernetes.io/basic-auth",
+                "stringData": {"username": "", "password": password}}
 
     def setUp(self):
         """As it was before: every session that should be is there."""
@@ -215,6 +237,101 @@ class PeerSettings(E2eTest):
             self.addCleanup(self.wait_for_sessions, "wrong-password", [])
             self.addCleanup(self.change, "wrong-password", {"conf": {"authPassword": SECRET}})
             self.wait_for_routes("wrong-password")
+
+    def test_password_secret(self):
+        """passwordSecret: the session has the password of the Secret; another one is in force at once; without one the session stays."""
+        self.wait_for_routes("secret")
+        put = lambda password: self.lab.api.patch("secrets", "secret-router", {"stringData": {"password": password}}, SPACE)
+        with self.others_stay("secret"):
+            put("another")
+            self.addCleanup(self.wait_for_sessions, "secret")
+            self.addCleanup(put, SECRET)
+            self.wait_for_sessions("secret", [])
+            self.without_session("secret")
+            put(SECRET)
+            self.wait_for_routes("secret")
+        sessions = self.sessions("secret")
+        self.lab.api.delete("secrets", "secret-router", SPACE)
+        self.addCleanup(self.lab.api.create, "secrets", self.secret(SECRET), SPACE)
+        self.figure(self.told("BgpPeer", "secret", "passwordSecret", "there is no Secret"))
+        steadily("the session stays", lambda: self.sessions("secret") == sessions, 1)
+        self.assertNotIn(SECRET, self.lab.berth_log())
+
+    def test_neighbor_address_of_an_annotation(self):
+        """neighborAddressAnnotation: each node's router is in its Node's annotation; without it there is none, and an Event says so."""
+        self.wait_for_routes("annotated")
+        put = lambda value: self.lab.api.patch("nodes", "node2", {"metadata": {"annotations": {ROUTER_KEY: value}}})
+        with self.others_stay("annotated"):
+            put("198.18.0.77")
+            self.addCleanup(self.wait_for_sessions, "annotated")
+            self.addCleanup(put, address_of(121))
+            self.wait_for_sessions("annotated", ["node1"])
+            put(None)
+            self.figure(self.told("BgpPeer", "annotated", "node2", f'has no annotation "{ROUTER_KEY}"'))
+
+    def test_local_address(self):
+        """localAddress: the connection comes from it, and the next hops are as ever."""
+        self.wait_for_routes("source", nodes=["node1"])
+        self.assertEqual(set(self.small["source"].connections()), {"node1"})   # by its source address
+
+    def test_bind_interface(self):
+        """bindInterface: through that interface there is a session; through another there is none, and it is said why it may be."""
+        self.wait_for_routes("through")
+        with self.others_stay("through"):
+            self.change("through", {"transport": {"bindInterface": "lo"}})
+            self.addCleanup(self.wait_for_sessions, "through")
+            self.addCleanup(self.change, "through", {"transport": {"bindInterface": "eth0"}})
+            self.wait_for_sessions("through", [])
+            self.without_session("through")
+            state = json.loads(self.lab.page("node1", "/debug/state")[1])["actual"]["bgp"]["sessions"]
+            why = next(one["lastError"] for one in state if one["neighbor"] == self.small["through"].address)
+            self.assertIn("through lo", why)
+
+    def test_ttl_security(self):
+        """ttlSecurity: a router that drops packets from afar has a session; without it there is none."""
+        self.wait_for_routes("near")
+        with self.others_stay("near"):
+            self.change("near", {"ttlSecurity": None})
+            self.addCleanup(self.wait_for_sessions, "near")
+            self.addCleanup(self.change, "near", {"ttlSecurity": {"enabled": True}})
+            self.wait_for_sessions("near", [], 30)
+
+    def test_maximum_prefixes(self):
+        """maximumPrefixes: who sends more is cut off, and told why; with a higher limit the session is back."""
+        with self.others_stay("announcer"):
+            self.change("announcer", {"conf": {"maximumPrefixes": 2}})
+            self.addCleanup(self.wait_for_sessions, "announcer")
+            self.addCleanup(self.change, "announcer", {"conf": {"maximumPrefixes": None}})
+            self.wait_for_sessions("announcer", [])
+            self.figure(self.told("BgpPeer", "announcer", "more routes than maximumPrefixes"))
+            self.change("announcer", {"conf": {"maximumPrefixes": 3}})
+            self.wait_for_routes("announcer", seconds=20)
+
+    def test_families_of_conf(self):
+        """families of the BgpConf: peers that name none have these; those that do have their own."""
+        self.change_conf(families=[0, 1])
+        self.addCleanup(eventually, "no IPv6 routes", lambda: not self.small["plain"].routes(6), 20)
+        self.addCleanup(self.change_conf, families=None)
+        self.wait_for_routes("plain", 6, seconds=20)
+        self.wait_for_routes("plain", 4)
+        self.assertEqual(self.small["single"].routes(6), {})
+
+    def test_extended_next_hops(self):
+        """extendedNextHops (RFC 8950): a node without an IPv4 address is an IPv6 next hop of IPv4 addresses, for routers that take it."""
+        only6 = address_of(77, 6)
+        self.lab.api.create("nodes", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "only6"}})
+        self.addCleanup(self.wait_for_routes, "extended")
+        self.addCleanup(self.change_conf, extendedNextHops=None)
+        self.addCleanup(self.lab.api.delete, "nodes", "only6")
+        self.lab.cluster.kubectl("patch", "node", "only6", "--subresource=status", "--type=merge", "-p", json.dumps({"status": {
+            "addresses": [{"type": "InternalIP", "address": only6}], "conditions": [{"type": "Ready", "status": "True"}]}}))
+        hops = {self.lab.cluster.address(node) for node in self.lab.cluster.nodes}
+        with self.others_stay():
+            steadily("no IPv6 next hop", lambda: self.small["extended"].hops() == {
+                address: {node: hops for node in self.lab.cluster.nodes} for address in self.addresses[4]}, 1)
+            self.change_conf(extendedNextHops=True)
+            eventually("the IPv6 next hop", lambda: self.small["extended"].hops() == {
+                address: {node: hops | {only6} for node in self.lab.cluster.nodes} for address in self.addresses[4]})
 
     def test_multihop(self):
         """ebgpMultihop: a router behind another is reached; without it there is no session."""

@@ -162,6 +162,7 @@ struct Objects {
   std::vector<Namespace> namespaces = {};
   std::vector<BgpConf> confs = {};
   std::vector<BgpPeer> peers = {};
+  std::vector<PasswordSecret> passwords = {};
 };
 inline void fill(World& out, Objects objects) {
   const ResourceVersion version{"1"};
@@ -173,6 +174,8 @@ inline void fill(World& out, Objects objects) {
   out.namespaces.replace(std::move(objects.namespaces), version, true);
   out.bgp_confs.replace(std::move(objects.confs), version, true);
   out.bgp_peers.replace(std::move(objects.peers), version, true);
+  out.password_secrets.replace(std::move(objects.passwords), version, true);
+  out.policy_config_maps.replace({}, version, true);
 }
 inline World world(Objects objects) {
   World out;

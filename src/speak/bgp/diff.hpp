@@ -23,6 +23,7 @@ struct BgpMirror {
   std::map<IpAddress, BgpPeerConfig> peers;
   std::map<BgpRoute, Path> routes;
   std::optional<std::map<std::uint32_t, std::vector<BgpOffer>>> audiences;  // absent: not known
+  std::string policy;  // asked for with them
 };
 
 struct BgpSteps {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "base/asio.hpp"
@@ -18,6 +19,13 @@ namespace berth {
 enum class BgpStop : std::uint8_t {
   restart,  // graceful restart: routers keep the routes until we are back
   drain,    // withdraw everything, wait until routers had time to hear it, end the sessions
+};
+
+// What of the desired an engine could not do, and did otherwise.
+struct BgpEngineProblem {
+  std::string peer;  // name of the BgpPeer; empty: the BgpConf
+  std::string text;  // names the field, and says what stands instead
+  bool operator==(const BgpEngineProblem&) const = default;
 };
 
 struct BgpEngineCounters {
@@ -48,6 +56,8 @@ class BgpEngine {
   // Routes in the engine's table as last acknowledged or read back: for /debug/state and metrics.
   [[nodiscard]] virtual BgpRoutes routes() const = 0;
   [[nodiscard]] virtual bool running() const = 0;
+  // Of what was applied last.
+  [[nodiscard]] virtual std::vector<BgpEngineProblem> problems() const = 0;
   [[nodiscard]] virtual BgpEngineCounters counters() const = 0;
 
   // Ends sessions as `how` says, then the process. run() may be cancelled afterwards.

@@ -12,6 +12,7 @@ using namespace std::chrono_literals;
 
 // How often sessions are read without a change being announced, for counters and metrics.
 constexpr Duration sessions_interval = 10s;
+constexpr Duration references_patience = 3s;
 
 std::optional<Instant> earliest(std::optional<Instant> a, std::optional<Instant> b) {
   if (!a) return b;
@@ -106,8 +107,10 @@ asio::awaitable<void> BgpSpeaker::run() {
       if (wanted && (!retry_at_ || *retry_at_ <= begun || failed_ != desired_)) co_await apply();
     }
     if (sessions_changed_ || timers_.now() - sessions_read_ >= sessions_interval) co_await read_sessions();
+    collect_problems();
     if (report_ && counters_.plans > 0) report_();
-    const auto next = earliest(earliest(routes_.wake_at, bfd_verdict_.wake_at), earliest(retry_at_, sessions_read_ + sessions_interval));
+    auto next = earliest(earliest(routes_.wake_at, bfd_verdict_.wake_at), earliest(retry_at_, sessions_read_ + sessions_interval));
+    if (counters_.plans == 0) next = earliest(next, references_wanted_until_);
     co_await bell_.wait_until(timers_, next);
     const Duration planning{static_cast<Duration::rep>(counters_.last_plan_seconds * 1e9)};
     co_await timers_.sleep_until(pace_.next(begun, planning));
@@ -118,15 +121,16 @@ asio::awaitable<void> BgpSpeaker::run() {
 bool BgpSpeaker::plan() {
   if (!world_.bgp_confs.synced() || !world_.bgp_peers.synced() || !world_.nodes.synced()) return false;
   const Instant begun = timers_.now();
+  if (!has_references(begun)) return false;
   want_probes();
   auto routes = plan_routes(world_, memory_, options_, begun);
   if (!routes) return false;
   BgpConfiguration configuration = plan_bgp_configuration(world_, options_.node, configured_);
   routes_ = std::move(*routes);
-  problems_ = std::move(configuration.problems);
-  configured_ = {configuration.global, configuration.peers, {}, {}};
+  configuration_problems_ = std::move(configuration.problems);
+  configured_ = {configuration.global, configuration.peers, {}, {}, configuration.policy};
   consult_bfd(configuration.peers);
-  BgpDesired next{std::move(configuration.global), std::move(configuration.peers), {}, {}};
+  BgpDesired next{std::move(configuration.global), std::move(configuration.peers), {}, {}, std::move(configuration.policy)};
   if (next.global) {
     next.routes = routes_.routes;
     next.audiences = offers(routes_.advertising, next.peers, next.global->as);
@@ -135,6 +139,33 @@ bool BgpSpeaker::plan() {
   ++counters_.plans;
   counters_.last_plan_seconds = seconds(timers_.now() - begun);
   return true;
+}
+
+void BgpSpeaker::collect_problems() {
+  problems_ = configuration_problems_;
+  for (BgpEngineProblem& problem : engine_.problems()) {
+    if (problem.peer.empty()) {
+      if (const BgpConf* conf = world_.bgp_confs.find("default"); conf != nullptr)
+        problems_.push_back({"BgpConf", conf->name, conf->uid, std::move(problem.text)});
+    } else if (const BgpPeer* peer = world_.bgp_peers.find(problem.peer); peer != nullptr) {
+      problems_.push_back({"BgpPeer", peer->name, peer->uid, std::move(problem.text)});
+    }
+  }
+}
+
+// Passwords and policies that BgpPeers and BgpConf name. A session that begins without is another one; but who may not read them, or can't,
+// is not to lose all the others.
+bool BgpSpeaker::has_references(Instant now) {
+  const BgpConf* conf = world_.bgp_confs.find("default");
+  const bool policy = conf != nullptr && !conf->policy.empty();
+  const bool password = std::ranges::any_of(world_.bgp_peers.rows(), [](const auto& row) { return !row.second.password_secret.empty(); });
+  if ((!policy || world_.policy_config_maps.synced()) && (!password || world_.password_secrets.synced())) {
+    references_wanted_until_.reset();
+    return true;
+  }
+  if (counters_.plans > 0) return true;
+  if (!references_wanted_until_) references_wanted_until_ = now + references_patience;
+  return *references_wanted_until_ <= now;
 }
 
 // A speaker that announces itself alone needs to know nothing of others.

@@ -62,6 +62,8 @@ class BgpSpeaker {
 
  private:
   bool plan();
+  bool has_references(Instant now);
+  void collect_problems();
   void want_probes();
   void consult_bfd(std::vector<BgpPeerConfig>& peers);
   asio::awaitable<void> apply();
@@ -88,12 +90,13 @@ class BgpSpeaker {
   std::shared_ptr<const BgpDesired> desired_ = std::make_shared<BgpDesired>();
   std::shared_ptr<const BgpDesired> applied_;
   std::shared_ptr<const BgpDesired> failed_;  // what could not be applied last
-  std::vector<BgpProblem> problems_;
+  std::vector<BgpProblem> configuration_problems_, problems_;  // without and with those of the engine
   std::vector<BgpPeerStatus> sessions_;
   bool sessions_changed_ = true;
   Instant sessions_read_;
   Backoff backoff_{{.initial = std::chrono::milliseconds{50}, .limit = std::chrono::seconds{5}}};
   std::optional<Instant> retry_at_;
+  std::optional<Instant> references_wanted_until_;
   std::string last_error_;
   BgpSpeakerCounters counters_;
 };

@@ -40,6 +40,7 @@ class FakeEngine final : public BgpEngine {
   }
   [[nodiscard]] BgpRoutes routes() const override { return applied.empty() ? BgpRoutes{} : applied.back().routes; }
   [[nodiscard]] bool running() const override { return true; }
+  [[nodiscard]] std::vector<BgpEngineProblem> problems() const override { return engine_problems; }
   [[nodiscard]] BgpEngineCounters counters() const override { return {}; }
   asio::awaitable<Result<>> stop(BgpStop how) override {
     stopped = how;
@@ -49,6 +50,7 @@ class FakeEngine final : public BgpEngine {
 
   std::vector<BgpDesired> applied;
   std::vector<Instant> applied_at;
+  std::vector<BgpEngineProblem> engine_problems;
   int failures = 0;
   int peers_read = 0;
   Duration takes{};
@@ -209,6 +211,36 @@ TEST_F(Speaker, NothingIsAppliedBeforeEverySourceWasListed) {
   EXPECT_EQ(engine_.applied[0].routes.size(), 1U);
   EXPECT_EQ(engine_.applied[0].peers.size(), 1U);
   EXPECT_TRUE(speaker_.applied());
+}
+
+TEST_F(Speaker, PasswordsAndPoliciesAreWaitedForButNotForEver) {
+  const ResourceVersion version{"1"};
+  Objects all = ordinary();
+  all.peers[0].password_secret = "tor";
+  world_ = world(std::move(all));
+  world_.password_secrets = {};
+  start();
+  timers_.run_for(2s);
+  EXPECT_TRUE(engine_.applied.empty());
+  timers_.run_for(2s);
+  ASSERT_EQ(engine_.applied.size(), 1U) << "who may not read Secrets loses this session only";
+  EXPECT_TRUE(engine_.applied[0].peers.empty());
+  world_.password_secrets.replace({{"tor", version, "hush"}}, version, true);
+  speaker_.look_again();
+  timers_.run_for(100ms);
+  ASSERT_EQ(engine_.applied.size(), 2U);
+  EXPECT_EQ(engine_.applied[1].peers.at(0).auth_password, "hush");
+}
+
+TEST_F(Speaker, WhatTheEngineCannotDoIsAProblemOfItsObject) {
+  world_ = world(ordinary());
+  engine_.engine_problems = {{"router", "it can't"}, {"", "nor that"}, {"gone", "whatever"}};
+  start();
+  timers_.run_for(100ms);
+  ASSERT_EQ(speaker_.problems().size(), 2U);
+  EXPECT_EQ(speaker_.problems()[0].kind, "BgpPeer");
+  EXPECT_EQ(speaker_.problems()[1].kind, "BgpConf");
+  EXPECT_EQ(speaker_.problems()[1].text, "nor that");
 }
 
 TEST_F(Speaker, WhatDidNotChangeIsNotAppliedAgain) {
