@@ -33,7 +33,7 @@ namespace berth {
 namespace {
 
 using namespace std::chrono_literals;
-using gobgp::Client;
+using gobgp::Api;
 using Audiences = std::map<std::uint32_t, std::vector<BgpOffer>>;
 
 constexpr Duration ping_interval = 5s;
@@ -112,11 +112,16 @@ class FirstError {
 
 class GobgpEngine final : public BgpEngine {
  public:
-  GobgpEngine(asio::any_io_executor executor, Timers& timers, Rng& rng, GobgpOptions options)
+  GobgpEngine(asio::any_io_executor executor,
+              Timers& timers,
+              std::unique_ptr<gobgp::Process> process,
+              std::function<std::shared_ptr<Api>()> connect,
+              GobgpOptions options)
       : executor_(executor),
         timers_(timers),
         options_(std::move(options)),
-        supervisor_(executor, timers, rng, {options_.program, options_.run_directory, options_.environment}),
+        process_(std::move(process)),
+        connect_(std::move(connect)),
         turns_(executor),
         came_up_(executor),
         watch_again_(executor) {}
@@ -131,7 +136,7 @@ class GobgpEngine final : public BgpEngine {
     using namespace asio::experimental::awaitable_operators;
     changed_ = std::move(changed);
     try {
-      co_await (supervisor_.run([this] { up(); }, [this] { down(); }) || watch() || check());
+      co_await (process_->run([this] { up(); }, [this] { down(); }) || watch() || check());
     } catch (const asio::multiple_exceptions& all) {
       rethrow_innermost(all.first_exception());  // a cancellation is one for each task
     }
@@ -177,23 +182,23 @@ class GobgpEngine final : public BgpEngine {
 
   BgpEngineCounters counters() const override {
     BgpEngineCounters out = counters_;
-    out.starts = supervisor_.starts();
+    out.starts = process_->starts();
     return out;
   }
 
   asio::awaitable<Result<>> stop(BgpStop how) override {
     const auto turn = co_await turns_.take();
-    supervisor_.stop_restarting();
+    process_->stop_restarting();
     stopped_ = true;
     FirstError errors;
     if (const auto client = client_; client && mirror_.global) {
       if (how == BgpStop::drain) errors.note(co_await withdraw_all(*client), "withdraw all routes");
       const bool stopped = errors.note(co_await client->stop_bgp(how == BgpStop::restart), "stop BGP");
       // SIGTERM says goodbye to routers, who would drop the routes; a kill does not.
-      if (!stopped && how == BgpStop::restart) supervisor_.kill();
+      if (!stopped && how == BgpStop::restart) process_->kill();
     }
     mirror_.global.reset();
-    co_await supervisor_.terminate(terminate_patience);
+    co_await process_->terminate(terminate_patience);
     co_return errors.result();
   }
 
@@ -201,7 +206,7 @@ class GobgpEngine final : public BgpEngine {
   // -- the process ------------------------------------------------------------------------------------
 
   void up() {
-    client_ = std::make_shared<Client>(executor_, supervisor_.socket());
+    client_ = connect_();
     forget();
     came_up_.ring();
     watch_again_.ring();
@@ -218,6 +223,7 @@ class GobgpEngine final : public BgpEngine {
   // that still has them sees them refreshed instead of replaced.
   void forget() {
     accepted_policy_ = {};
+    users_assigned_ = true;  // perhaps
     cut_off_.clear();
     mirror_.global.reset();
     mirror_.peers.clear();
@@ -228,17 +234,17 @@ class GobgpEngine final : public BgpEngine {
   }
 
   Error not_running() const {
-    const std::string& why = supervisor_.last_error();
+    const std::string& why = process_->last_error();
     return {ErrorCode::unavailable, why.empty() ? "gobgpd is starting" : "gobgpd is not running: " + why};
   }
 
   asio::awaitable<Result<>> restart_process() {
-    const std::uint64_t before = supervisor_.starts();
+    const std::uint64_t before = process_->starts();
     came_up_ = Bell{executor_};
-    co_await supervisor_.terminate(terminate_patience);
+    co_await process_->terminate(terminate_patience);
     const Instant give_up = timers_.now() + restart_patience;
-    while (timers_.now() < give_up && (!client_ || supervisor_.starts() == before)) co_await came_up_.wait_until(timers_, give_up);
-    if (!client_ || supervisor_.starts() == before)
+    while (timers_.now() < give_up && (!client_ || process_->starts() == before)) co_await came_up_.wait_until(timers_, give_up);
+    if (!client_ || process_->starts() == before)
       co_return fail(ErrorCode::unavailable, "gobgpd did not come back after its planned restart");
     co_return Result<>{};
   }
@@ -252,7 +258,7 @@ class GobgpEngine final : public BgpEngine {
     } else if (++misses_ >= misses_to_kill) {
       misses_ = 0;
       log::error("gobgpd_hangs", {{"error", error.text}});
-      supervisor_.kill();
+      process_->kill();
     }
     return error;
   }
@@ -351,7 +357,7 @@ class GobgpEngine final : public BgpEngine {
     auto global = co_await client->get_bgp();
     if (!global) {
       // After StopBgp this is all that a server says, for ever.
-      if (global.error().text.find("server stopped") != std::string::npos) supervisor_.kill();
+      if (global.error().text.find("server stopped") != std::string::npos) process_->kill();
       co_return fail(note_error(global.error()).with("read back"));
     }
     misses_ = 0;
@@ -460,7 +466,7 @@ class GobgpEngine final : public BgpEngine {
     if (!client) co_return fail(not_running());
     if (const auto stopped = co_await client->stop_bgp(to_come_back); !stopped) {
       note_error(stopped.error());
-      supervisor_.kill();  // without a word to the routers, who keep the routes
+      process_->kill();  // without a word to the routers, who keep the routes
     }
     if (auto back = co_await restart_process(); !back) co_return back;
     co_return co_await read_back();
@@ -472,10 +478,11 @@ class GobgpEngine final : public BgpEngine {
     auto message = gobgp::to_api(global);
     if (!message) co_return fail(message.error().with("start BGP"));
     if (const auto started = co_await client->start_bgp(std::move(*message)); !started) co_return fail(note_error(started.error()));
+    users_assigned_ = false;
     // A server without these policies would pass routes on from router to router, so it must not stay.
     mirror_.audiences.reset();
     if (const auto guarded = co_await set_audiences(*client, audiences); !guarded) {
-      supervisor_.kill();
+      process_->kill();
       co_return guarded;
     }
     if (client != client_) co_return fail(not_running());
@@ -483,7 +490,7 @@ class GobgpEngine final : public BgpEngine {
     co_return Result<>{};
   }
 
-  asio::awaitable<Result<>> change_routes(Client& client, const BgpSteps& steps) {
+  asio::awaitable<Result<>> change_routes(Api& client, const BgpSteps& steps) {
     std::vector<api::Path> paths;
     paths.reserve(steps.add_routes.size() + steps.withdraw_routes.size() + foreign_.size());
     for (const auto& step : steps.add_routes) paths.push_back(gobgp::to_api(step.route, step.id, step.path));
@@ -501,7 +508,7 @@ class GobgpEngine final : public BgpEngine {
   }
 
   // What is wanted, and beside it what routes that are there may still have.
-  asio::awaitable<Result<>> widen_audiences(Client& client, const BgpDesired& desired) {
+  asio::awaitable<Result<>> widen_audiences(Api& client, const BgpDesired& desired) {
     Audiences both = desired.audiences;
     if (mirror_.audiences) both.insert(mirror_.audiences->begin(), mirror_.audiences->end());
     return set_audiences(client, std::move(both));
@@ -519,7 +526,7 @@ class GobgpEngine final : public BgpEngine {
       policy_problem_ = "spec.policy: " + read.error().text + "; the policy before it stands";
   }
 
-  asio::awaitable<Result<>> set_audiences(Client& client, Audiences audiences) {
+  asio::awaitable<Result<>> set_audiences(Api& client, Audiences audiences) {
     mirror_.audiences.reset();
     Result<> done = co_await send_policies(client, audiences, policy_);
     const bool refused = !done && (done.error().code == ErrorCode::invalid || done.error().code == ErrorCode::internal);
@@ -536,16 +543,19 @@ class GobgpEngine final : public BgpEngine {
     co_return Result<>{};
   }
 
-  asio::awaitable<Result<>> send_policies(Client& client, const Audiences& audiences, const gobgp::RoutingPolicy& users) {
+  asio::awaitable<Result<>> send_policies(Api& client, const Audiences& audiences, const gobgp::RoutingPolicy& users) {
     Result<> done;
     // What is assigned has to be among those that are set.
-    if (!accepted_policy_.exported.empty()) done = co_await assign(client, {});
-    if (done) done = co_await client.set_policies(gobgp::policies(audiences, users));
-    if (done) done = co_await assign(client, users);
-    co_return done;
+    if (users_assigned_) done = co_await assign(client, {});
+    if (!done) co_return done;
+    users_assigned_ = false;
+    done = co_await client.set_policies(gobgp::policies(audiences, users));
+    if (!done) co_return done;
+    users_assigned_ = !users.exported.empty();
+    co_return co_await assign(client, users);
   }
 
-  static asio::awaitable<Result<>> assign(Client& client, const gobgp::RoutingPolicy& users) {
+  static asio::awaitable<Result<>> assign(Api& client, const gobgp::RoutingPolicy& users) {
     Result<> done;
     std::vector<api::SetPolicyAssignmentRequest> assignments = gobgp::policy_assignments(users);
     for (auto& assignment : assignments)
@@ -553,7 +563,7 @@ class GobgpEngine final : public BgpEngine {
     co_return done;
   }
 
-  asio::awaitable<Result<>> set_peer(Client& client, const BgpPeerConfig& peer, bool is_new, bool restarting) {
+  asio::awaitable<Result<>> set_peer(Api& client, const BgpPeerConfig& peer, bool is_new, bool restarting) {
     if (!mirror_.global) co_return fail(not_running());
     api::Peer message = gobgp::to_api(peer, *mirror_.global, restarting);
     const auto done = is_new ? co_await client.add_peer(std::move(message)) : co_await client.update_peer(std::move(message));
@@ -569,7 +579,7 @@ class GobgpEngine final : public BgpEngine {
     co_return Result<>{};
   }
 
-  asio::awaitable<Result<>> delete_peer(Client& client, const IpAddress& neighbor) {
+  asio::awaitable<Result<>> delete_peer(Api& client, const IpAddress& neighbor) {
     const auto done = co_await client.delete_peer(neighbor.to_string());
     if (!done) co_return fail(note_error(done.error()));
     ++counters_.peers_changed;
@@ -580,7 +590,7 @@ class GobgpEngine final : public BgpEngine {
 
   // -- draining ---------------------------------------------------------------------------------------
 
-  asio::awaitable<Result<>> withdraw_all(Client& client) {
+  asio::awaitable<Result<>> withdraw_all(Api& client) {
     std::vector<api::Path> paths;
     for (const auto& [route, path] : mirror_.routes) paths.push_back(gobgp::withdrawal(route, path.id));
     std::ranges::copy(foreign_, std::back_inserter(paths));
@@ -606,7 +616,7 @@ class GobgpEngine final : public BgpEngine {
   }
 
   // By neighbour, of sessions that are up.
-  static asio::awaitable<std::map<std::string, std::uint64_t>> updates_sent(Client& client) {
+  static asio::awaitable<std::map<std::string, std::uint64_t>> updates_sent(Api& client) {
     std::map<std::string, std::uint64_t> out;
     const auto listed = co_await client.list_peers();
     if (!listed) co_return out;
@@ -620,17 +630,19 @@ class GobgpEngine final : public BgpEngine {
   asio::any_io_executor executor_;
   Timers& timers_;
   const GobgpOptions options_;
-  gobgp::Supervisor supervisor_;
+  const std::unique_ptr<gobgp::Process> process_;
+  const std::function<std::shared_ptr<Api>()> connect_;
   Turns turns_;
   Bell came_up_;
   Bell watch_again_;
   std::function<void()> changed_ = [] {};
-  std::shared_ptr<Client> client_;  // there is one while the process answers
+  std::shared_ptr<Api> client_;  // there is one while the process answers
   std::shared_ptr<const BgpDesired> desired_;
   BgpMirror mirror_;
   std::string policy_text_;  // as asked for
   std::string policy_problem_;
   gobgp::RoutingPolicy policy_, accepted_policy_;  // the last good one, and the last that gobgpd took
+  bool users_assigned_ = true;                     // some of its policies are, or may be, among those that gobgpd uses
   std::vector<std::string> cut_off_;  // sessions that ended because the router sent too much
   std::vector<api::Path> foreign_;  // withdrawals of paths that are nothing we would add
   bool read_back_needed_ = true;
@@ -644,7 +656,20 @@ class GobgpEngine final : public BgpEngine {
 }  // namespace
 
 std::unique_ptr<BgpEngine> make_gobgp_engine(asio::any_io_executor executor, Timers& timers, Rng& rng, GobgpOptions options) {
-  return std::make_unique<GobgpEngine>(std::move(executor), timers, rng, std::move(options));
+  auto process = std::make_unique<gobgp::Supervisor>(executor, timers, rng,
+                                                     gobgp::SupervisorOptions{options.program, options.run_directory, options.environment});
+  std::string socket = process->socket();
+  return make_gobgp_engine(
+      executor, timers, std::move(process),
+      [executor, socket = std::move(socket)] { return std::make_shared<gobgp::Client>(executor, socket); }, std::move(options));
+}
+
+std::unique_ptr<BgpEngine> make_gobgp_engine(asio::any_io_executor executor,
+                                             Timers& timers,
+                                             std::unique_ptr<gobgp::Process> process,
+                                             std::function<std::shared_ptr<gobgp::Api>()> connect,
+                                             GobgpOptions options) {
+  return std::make_unique<GobgpEngine>(std::move(executor), timers, std::move(process), std::move(connect), std::move(options));
 }
 
 }  // namespace berth

@@ -1,6 +1,7 @@
 // The BGP engine gobgpd 4.x: a child process that we supervise and drive over gRPC on a unix socket.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -9,6 +10,11 @@
 #include "speak/bgp/engine.hpp"
 
 namespace berth {
+
+namespace gobgp {
+class Api;
+class Process;
+}  // namespace gobgp
 
 struct GobgpOptions {
   std::string program = "gobgpd";
@@ -19,5 +25,11 @@ struct GobgpOptions {
 };
 
 std::unique_ptr<BgpEngine> make_gobgp_engine(asio::any_io_executor executor, Timers& timers, Rng& rng, GobgpOptions options);
+// The same on ports of the caller's. `connect` gives the calls of the process that has just come up.
+std::unique_ptr<BgpEngine> make_gobgp_engine(asio::any_io_executor executor,
+                                             Timers& timers,
+                                             std::unique_ptr<gobgp::Process> process,
+                                             std::function<std::shared_ptr<gobgp::Api>()> connect,
+                                             GobgpOptions options);
 
 }  // namespace berth

@@ -10,6 +10,7 @@
 
 #include "base/backoff.hpp"
 #include "base/bell.hpp"
+#include "gobgp/ports.hpp"
 #include "os/child_process.hpp"
 
 namespace berth::gobgp {
@@ -20,21 +21,20 @@ struct SupervisorOptions {
   std::vector<std::string> environment;
 };
 
-class Supervisor {
+class Supervisor final : public Process {
  public:
   Supervisor(asio::any_io_executor executor, Timers& timers, Rng& rng, SupervisorOptions options);
 
-  // Until cancelled, or stopped. `up` is called when the socket answers, `down` when the engine is gone.
-  asio::awaitable<void> run(std::function<void()> up, std::function<void()> down);
+  asio::awaitable<void> run(std::function<void()> up, std::function<void()> down) override;
 
   [[nodiscard]] std::string socket() const { return options_.run_directory + "/gobgpd.sock"; }
-  [[nodiscard]] std::uint64_t starts() const { return starts_; }
-  [[nodiscard]] const std::string& last_error() const { return last_error_; }
+  [[nodiscard]] std::uint64_t starts() const override { return starts_; }
+  [[nodiscard]] const std::string& last_error() const override { return last_error_; }
 
-  // SIGTERM, and SIGKILL if it has not ended within `patience`. Adopted or not, it is ours now.
-  asio::awaitable<void> terminate(Duration patience);
-  void kill();
-  void stop_restarting();  // the next exit is the last
+  // Adopted or not, it is ours now.
+  asio::awaitable<void> terminate(Duration patience) override;
+  void kill() override;
+  void stop_restarting() override;
 
  private:
   asio::awaitable<bool> start();
