@@ -13,19 +13,15 @@
 #include <optional>
 #include <utility>
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
-#include <boost/system/system_error.hpp>
 #include <fmt/format.h>
 
 #include "base/bell.hpp"
 #include "base/log.hpp"
+#include "base/turns.hpp"
 #include "gobgp/client.hpp"
-#include "gobgp/supervisor.hpp"
 #include "gobgp/translate.hpp"
+#include "os/supervisor.hpp"
 #include "speak/bgp/diff.hpp"
 
 namespace berth {
@@ -41,55 +37,23 @@ constexpr Duration restart_patience = 5s;
 constexpr Duration terminate_patience = 2s;
 constexpr Duration watch_again_after = 100ms;
 
-// One at a time: a mutex for coroutines of one thread.
-class Turns {
- public:
-  explicit Turns(const asio::any_io_executor& executor) : state_(std::make_shared<State>(executor)) {}
+// gobgpd writes one JSON object a line; its level decides ours. Its info is detail to us.
+void log_line(std::string_view line) {
+  const auto has = [line](std::string_view level) { return line.find(level) != std::string_view::npos; };
+  log::Level level = log::Level::debug;
+  if (has("\"level\":\"WARN")) level = log::Level::warning;
+  if (has("\"level\":\"ERROR\"") || has("\"level\":\"FATAL\"") || line.starts_with("panic:") || line.starts_with("fatal error:"))
+    level = log::Level::error;
+  log::write(level, "gobgpd", {{"line", line}});
+}
 
- private:
-  struct State {
-    explicit State(const asio::any_io_executor& executor) : freed(executor, asio::steady_timer::time_point::max()) {}
-    bool taken = false;
-    asio::steady_timer freed;
-  };
-
- public:
-  class Turn {
-   public:
-    explicit Turn(std::shared_ptr<State> state) : state_(std::move(state)) {}
-    Turn(Turn&&) = default;
-    Turn& operator=(Turn&&) = delete;
-    ~Turn() {  // NOLINT(bugprone-exception-escape): cancelling a timer throws nothing
-      if (!state_) return;
-      state_->taken = false;
-      state_->freed.cancel();
-    }
-
-   private:
-    std::shared_ptr<State> state_;
-  };
-
-  asio::awaitable<Turn> take() {
-    const auto state = state_;
-    while (state->taken) {
-      co_await state->freed.async_wait(asio::as_tuple(asio::use_awaitable));
-      if ((co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none)
-        throw boost::system::system_error{asio::error::operation_aborted};
-    }
-    state->taken = true;
-    co_return Turn{state};
-  }
-
- private:
-  std::shared_ptr<State> state_;
-};
-
-[[noreturn]] void rethrow_innermost(const std::exception_ptr& error) {
-  try {
-    std::rethrow_exception(error);
-  } catch (const asio::multiple_exceptions& all) {
-    rethrow_innermost(all.first_exception());
-  }
+SupervisorOptions supervised(const GobgpOptions& options) {
+  const std::string socket = options.run_directory + "/gobgpd.sock";
+  return {.name = "gobgpd",
+          .arguments = {options.program, "--api-hosts", "unix://" + socket, "--pprof-disable", "--metrics-path="},
+          .environment = options.environment,
+          .socket = socket,
+          .on_line = log_line};
 }
 
 // Of several things to do all are tried, and the first error is told.
@@ -115,7 +79,7 @@ class GobgpEngine final : public BgpEngine {
       : executor_(executor),
         timers_(timers),
         options_(std::move(options)),
-        supervisor_(executor, timers, rng, {options_.program, options_.run_directory, options_.environment}),
+        supervisor_(executor, timers, rng, supervised(options_)),
         turns_(executor),
         came_up_(executor),
         watch_again_(executor) {}
@@ -557,7 +521,7 @@ class GobgpEngine final : public BgpEngine {
   asio::any_io_executor executor_;
   Timers& timers_;
   const GobgpOptions options_;
-  gobgp::Supervisor supervisor_;
+  Supervisor supervisor_;
   Turns turns_;
   Bell came_up_;
   Bell watch_again_;

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "base/asio.hpp"
@@ -29,6 +30,12 @@ struct BgpEngineCounters {
   std::uint64_t drift_repaired = 0;  // differences found by the slow read-back that nobody announced
 };
 
+// Something that was asked for and an engine does not do.
+struct BgpShortcoming {
+  std::string object;  // name of the BgpPeer; empty: the BgpConf
+  std::string text;    // names the field and says what is done instead
+};
+
 class BgpEngine {
  public:
   virtual ~BgpEngine() = default;
@@ -49,6 +56,9 @@ class BgpEngine {
   [[nodiscard]] virtual BgpRoutes routes() const = 0;
   [[nodiscard]] virtual bool running() const = 0;
   [[nodiscard]] virtual BgpEngineCounters counters() const = 0;
+
+  // What it is not able to do of that, whatever apply() answers.
+  [[nodiscard]] virtual std::vector<BgpShortcoming> cannot(const BgpDesired&) const { return {}; }
 
   // Ends sessions as `how` says, then the process. run() may be cancelled afterwards.
   virtual asio::awaitable<Result<>> stop(BgpStop how) = 0;

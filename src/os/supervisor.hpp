@@ -1,33 +1,37 @@
-// Supervisor: keeps one gobgpd running and its control socket in a private directory. An engine that
-// already answers on the socket is adopted, not replaced. Private to this folder.
+// Supervisor: keeps one program running that is driven through a unix socket, in a private directory: started again with back-off when it
+// ends, and given up when it does not open its socket in time.
 #pragma once
 
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/backoff.hpp"
-#include "base/bell.hpp"
 #include "os/child_process.hpp"
 
-namespace berth::gobgp {
+namespace berth {
 
 struct SupervisorOptions {
-  std::string program;
-  std::string run_directory;
+  std::string name;                    // the program's, for messages and the log
+  std::vector<std::string> arguments;  // the first is the program
   std::vector<std::string> environment;
+  std::string socket;  // in a directory that is made with mode 0700
+  // What to do with one that answers on the socket already: it is taken for ours, or killed.
+  bool adopt = true;
+  std::function<void(std::string_view)> on_line;
 };
 
 class Supervisor {
  public:
   Supervisor(asio::any_io_executor executor, Timers& timers, Rng& rng, SupervisorOptions options);
 
-  // Until cancelled, or stopped. `up` is called when the socket answers, `down` when the engine is gone.
+  // Until cancelled, or stopped. `up` is called when the socket answers, `down` when the program is gone.
   asio::awaitable<void> run(std::function<void()> up, std::function<void()> down);
 
-  [[nodiscard]] std::string socket() const { return options_.run_directory + "/gobgpd.sock"; }
+  [[nodiscard]] const std::string& socket() const { return options_.socket; }
   [[nodiscard]] std::uint64_t starts() const { return starts_; }
   [[nodiscard]] const std::string& last_error() const { return last_error_; }
 
@@ -38,6 +42,7 @@ class Supervisor {
 
  private:
   asio::awaitable<bool> start();
+  asio::awaitable<void> kill_foreign();
   [[nodiscard]] std::optional<pid_t> running() const;
   void signal(int number);
   asio::awaitable<void> watch_foreign();
@@ -54,4 +59,4 @@ class Supervisor {
   std::string last_error_;
 };
 
-}  // namespace berth::gobgp
+}  // namespace berth
