@@ -137,6 +137,7 @@ std::uint64_t keepalive(const BgpPeerConfig& peer) {
 void write_session(const BgpPeerConfig& peer, const BgpGlobal& global, std::uint16_t idle_port, Text& text) {
   const std::uint64_t retry = peer.connect_retry_s == 0 ? retry_after : std::min<std::uint64_t>(peer.connect_retry_s, 65535);
   const std::int32_t port = global.listen_port > 0 ? global.listen_port : idle_port;
+  text.line("  debug {{ states }};");
   text.line("  local port {} as {};", port, peer.local_as != 0 ? peer.local_as : global.as);
   text.line("  neighbor {} port {} as {};", peer.neighbor.to_string(), peer.remote_port == 0 ? bgp_port : peer.remote_port, peer.peer_as);
   // Never `direct`, which asks for the router's net among this machine's; one hop is the same on the wire.
@@ -193,7 +194,6 @@ Result<Configuration> configuration(const BgpDesired& desired, std::uint16_t idl
   Text text;
   text.line("# Written by Berth at every change; nobody else's edits stay.");
   text.line("log stderr all;");
-  text.line("debug protocols {{ states }};");
   text.line("timeformat protocol \"%s\";");
   text.line("attribute int {};", audience_attribute);
   text.line("protocol static nothing {{ ipv4; }}");  // a file without a protocol is refused

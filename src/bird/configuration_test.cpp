@@ -55,7 +55,6 @@ TEST(Configuration, ASmallOneReadsLikeThis) {
   desired.audiences = {{7, {{{ip("10.0.0.254")}, {{{false, 1, 2, 0}}, 10, {}}, 2, 64512}}}, {8, {{{ip("10.0.0.9")}, {}, 0, 0}}}};
   EXPECT_EQ(text_of(desired), R"(# Written by Berth at every change; nobody else's edits stay.
 log stderr all;
-debug protocols { states };
 timeformat protocol "%s";
 attribute int berth_audience;
 protocol static nothing { ipv4; }
@@ -72,6 +71,7 @@ protocol static via_10_0_0_2 {
   route 203.0.113.1/32 blackhole;
 }
 protocol bgp peer_10_0_0_254 {
+  debug { states };
   local port 20179 as 64512;
   neighbor 10.0.0.254 port 179 as 65000;
   multihop 1;

@@ -14,7 +14,7 @@ namespace berth::bird {
 
 class Control {
  public:
-  Control(asio::any_io_executor executor, std::string socket, Duration patience = std::chrono::seconds{2})
+  Control(asio::any_io_executor executor, std::string socket, Duration patience = std::chrono::seconds{4})
       : executor_(std::move(executor)), socket_(std::move(socket)), patience_(patience) {}
 
   // `command` is a line of ours, without its end. An error that BIRD answers is an error of the result.

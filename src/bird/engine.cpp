@@ -253,11 +253,11 @@ class BirdEngine final : public BgpEngine {
     }
   }
 
-  // What is another when a session came or went.
-  std::vector<std::tuple<std::string, std::string, std::string, std::int64_t>> states() const {
-    std::vector<std::tuple<std::string, std::string, std::string, std::int64_t>> out;
+  // What is another when a session came or went; attempts to get one are no news.
+  std::vector<std::tuple<std::string, std::string, bool, std::int64_t>> states() const {
+    std::vector<std::tuple<std::string, std::string, bool, std::int64_t>> out;
     for (const auto& [name, protocol] : protocols_)
-      if (protocol.kind == "BGP") out.emplace_back(name, protocol.state, protocol.info, protocol.since_s);
+      if (protocol.kind == "BGP") out.emplace_back(name, protocol.state, protocol.info == "Established", protocol.since_s);
     return out;
   }
 

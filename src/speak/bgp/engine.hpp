@@ -1,5 +1,5 @@
-// The port to a BGP engine. gobgp/ is one body; another engine is another body and nothing else
-// changes (docs/adr). Declarative: the caller says what should be, the engine reads back what is and
+// The port to a BGP engine. gobgp/ and bird/ are its bodies; another engine is another body and nothing
+// else changes (docs/adr). Declarative: the caller says what should be, the engine reads back what is and
 // changes only the difference.
 #pragma once
 

@@ -125,6 +125,7 @@ bool BgpSpeaker::plan() {
   routes_ = std::move(*routes);
   problems_ = std::move(configuration.problems);
   configured_ = {configuration.global, configuration.peers, {}, {}};
+  add_shortcomings();
   consult_bfd(configuration.peers);
   BgpDesired next{std::move(configuration.global), std::move(configuration.peers), {}, {}};
   if (next.global) {
@@ -135,6 +136,18 @@ bool BgpSpeaker::plan() {
   ++counters_.plans;
   counters_.last_plan_seconds = seconds(timers_.now() - begun);
   return true;
+}
+
+// What the engine can't do is told as what an object does wrong.
+void BgpSpeaker::add_shortcomings() {
+  for (BgpShortcoming& one : engine_.cannot(configured_)) {
+    if (one.object.empty()) {
+      if (const BgpConf* conf = world_.bgp_confs.find("default"))
+        problems_.push_back({"BgpConf", conf->name, conf->uid, std::move(one.text)});
+    } else if (const BgpPeer* peer = world_.bgp_peers.find(one.object)) {
+      problems_.push_back({"BgpPeer", peer->name, peer->uid, std::move(one.text)});
+    }
+  }
 }
 
 // A speaker that announces itself alone needs to know nothing of others.

@@ -62,6 +62,7 @@ class BgpSpeaker {
 
  private:
   bool plan();
+  void add_shortcomings();
   void want_probes();
   void consult_bfd(std::vector<BgpPeerConfig>& peers);
   asio::awaitable<void> apply();

@@ -41,6 +41,13 @@ class FakeEngine final : public BgpEngine {
   [[nodiscard]] BgpRoutes routes() const override { return applied.empty() ? BgpRoutes{} : applied.back().routes; }
   [[nodiscard]] bool running() const override { return true; }
   [[nodiscard]] BgpEngineCounters counters() const override { return {}; }
+  [[nodiscard]] std::vector<BgpShortcoming> cannot(const BgpDesired& wanted) const override {
+    std::vector<BgpShortcoming> out;
+    if (wanted.global && wanted.global->use_multiple_paths) out.push_back({"", "spec.useMultiplePaths has no effect"});
+    for (const BgpPeerConfig& one : wanted.peers)
+      if (one.tcp_mss > 0) out.push_back({one.object, "spec.transport.tcpMss has no effect"});
+    return out;
+  }
   asio::awaitable<Result<>> stop(BgpStop how) override {
     stopped = how;
     stopped_at = timers_.now();
@@ -326,6 +333,21 @@ TEST_F(Speaker, ABadEditIsReportedAndTheSessionStays) {
   change(objects);
   EXPECT_EQ(engine_.applied.size(), 1U);
   EXPECT_EQ(speaker_.problems().size(), 1U);
+}
+
+TEST_F(Speaker, WhatTheEngineCanNotDoIsAProblemOfTheObject) {
+  Objects objects = ordinary();
+  objects.confs[0].use_multiple_paths = true;
+  objects.peers[0].tcp_mss = 1000;
+  world_ = world(objects);
+  start();
+  ASSERT_EQ(speaker_.problems().size(), 2U);
+  EXPECT_EQ(speaker_.problems()[0].kind, "BgpConf");
+  EXPECT_EQ(speaker_.problems()[1].kind, "BgpPeer");
+  EXPECT_EQ(speaker_.problems()[1].name, "router");
+  EXPECT_EQ(engine_.applied.size(), 1U) << "the session is there";
+  change(ordinary());
+  EXPECT_TRUE(speaker_.problems().empty());
 }
 
 TEST_F(Speaker, SessionsAreReadNowAndThenAndWhenTheEngineSaysSo) {

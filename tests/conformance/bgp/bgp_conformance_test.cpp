@@ -736,7 +736,8 @@ TEST_P(BgpConformance, AMissingProgramIsAnErrorThatNamesIt) {
 
 TEST_P(BgpConformance, ItEndsWellWithCallsUnderWay) {
   make_engine();
-  for (std::uint32_t i = 1; i <= 5'000; ++i) desired_.routes.emplace(route(1, i), BgpPath{});
+  for (std::uint32_t i = 1; i <= 5'000; ++i)
+    desired_.routes.emplace(BgpRoute{IpAddress::v4(0x0B000000U + i), IpAddress::v4(0x0A000001U)}, BgpPath{});
   play([&]() -> asio::awaitable<void> {
     co_await begin({});
     tasks_->spawn("apply", [](BgpEngine& engine, BgpDesired desired) -> asio::awaitable<void> {
