@@ -53,7 +53,7 @@ void add_work_flags(CLI::App& command, Flags& flags, std::vector<std::pair<std::
   command.add_option("--log-format", flags.log_format, "key-value or json")->check(CLI::IsMember({"key-value", "json"}));
   command.add_option("--log-level", flags.log_level, "debug, info, warning or error")
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
-  command.add_option("--run-dir", flags.run_directory, "directory (made with mode 0700) for gobgpd's socket");
+  command.add_option("--run-dir", flags.run_directory, "directory (made with mode 0700) for the engine's socket");
   for (const IgnoredFlag& flag : openelb_flags) {
     ignored.emplace_back(flag.name, "");
     command.add_option(flag.name, ignored.back().second, "OpenELB's; accepted, has no effect")
@@ -131,7 +131,10 @@ FlagsOrExit parse_flags(int argc, const char* const* argv) {
   drained->add_option("--timeout", drain_limit, "seconds to wait [60]")->check(CLI::Range(1, 3600));
   add_migrate_flags(*migrate, flags, classless);
   for (CLI::App* command : {run, speaker}) {
+    command->add_option("--bgp-engine", flags.bgp_engine, "the program that speaks BGP: gobgpd or bird (BIRD 2.0) [gobgpd]")
+        ->check(CLI::IsMember({"gobgpd", "bird"}));
     command->add_option("--gobgpd", flags.gobgpd, "the gobgpd program [beside this one]");
+    command->add_option("--bird", flags.bird, "the bird program [/usr/sbin/bird]");
     command
         ->add_option("--drain-wait", drain,
                      "seconds between asking routers to prefer others (RFC 8326) and the withdrawal, when leaving for good")

@@ -31,7 +31,9 @@ struct Flags {
   std::string metrics_address; // default :50052, speaker :50053
   std::string log_format = "key-value";
   std::string log_level = "info";
+  std::string bgp_engine = "gobgpd";
   std::string gobgpd;          // default: beside this program
+  std::string bird = "/usr/sbin/bird";
   std::uint16_t webhook_port = 443;      // 0: no webhook
   std::uint16_t node_probe_port = 10256;  // 0: nodes are not probed
   std::string run_directory = "/run/berth/private";  // made with mode 0700

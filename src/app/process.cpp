@@ -21,6 +21,7 @@
 #include "app/metrics.hpp"
 #include "base/log.hpp"
 #include "base/task_group.hpp"
+#include "bird/engine.hpp"
 #include "gobgp/engine.hpp"
 #include "kube/certificate_keeper.hpp"
 #include "kube/cluster.hpp"
@@ -60,6 +61,12 @@ void trim_for_speaker(Service& service) {
 
 std::string describe(const Duration& duration) { return fmt::format("{:.0f} s", seconds(duration)); }
 
+std::unique_ptr<BgpEngine> make_engine(const asio::any_io_executor& executor, Timers& timers, Rng& rng, const Flags& flags) {
+  if (flags.bgp_engine == "bird")
+    return make_bird_engine(executor, timers, rng, {.program = flags.bird, .run_directory = flags.run_directory + "/bird"});
+  return make_gobgp_engine(executor, timers, rng, {.program = flags.gobgpd, .run_directory = flags.run_directory + "/gobgp"});
+}
+
 // The speaker's part: engine, speaker and what tells people of them.
 struct Speaking {
   Speaking(const asio::any_io_executor& executor,
@@ -69,7 +76,7 @@ struct Speaking {
            kube::ApiCluster& cluster,
            EventSink& events,
            const WorldKeeper& keeper)
-      : engine(make_gobgp_engine(executor, timers, rng, {.program = flags.gobgpd, .run_directory = flags.run_directory + "/gobgp"})),
+      : engine(make_engine(executor, timers, rng, flags)),
         speaker(executor,
                 timers,
                 rng,
@@ -424,7 +431,7 @@ class Process {
     if (!speaking_) return "not started yet";
     const BgpSpeaker& speaker = speaking_->speaker;
     if (!speaker.last_error().empty()) return speaker.last_error();
-    if (!speaking_->engine->running()) return "gobgpd does not answer";
+    if (!speaking_->engine->running()) return flags_.bgp_engine + " does not answer";
     if (!speaker.desired().global) return "";  // BGP is not configured
     if (!speaker.applied()) return "routes are being loaded";
     if (timers_->now() - speaking_since_ >= session_grace) return "";

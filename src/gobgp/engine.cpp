@@ -13,20 +13,16 @@
 #include <optional>
 #include <utility>
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
-#include <boost/system/system_error.hpp>
 #include <fmt/format.h>
 
 #include "base/bell.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
+#include "base/turns.hpp"
 #include "gobgp/client.hpp"
-#include "gobgp/supervisor.hpp"
 #include "gobgp/translate.hpp"
+#include "os/supervisor.hpp"
 #include "speak/bgp/diff.hpp"
 
 namespace berth {
@@ -42,56 +38,41 @@ constexpr Duration restart_patience = 5s;
 constexpr Duration terminate_patience = 2s;
 constexpr Duration watch_again_after = 100ms;
 
-// One at a time: a mutex for coroutines of one thread.
-class Turns {
- public:
-  explicit Turns(const asio::any_io_executor& executor) : state_(std::make_shared<State>(executor)) {}
-
- private:
-  struct State {
-    explicit State(const asio::any_io_executor& executor) : freed(executor, asio::steady_timer::time_point::max()) {}
-    bool taken = false;
-    asio::steady_timer freed;
-  };
-
- public:
-  class Turn {
-   public:
-    explicit Turn(std::shared_ptr<State> state) : state_(std::move(state)) {}
-    Turn(Turn&&) = default;
-    Turn& operator=(Turn&&) = delete;
-    ~Turn() {  // NOLINT(bugprone-exception-escape): cancelling a timer throws nothing
-      if (!state_) return;
-      state_->taken = false;
-      state_->freed.cancel();
-    }
-
-   private:
-    std::shared_ptr<State> state_;
-  };
-
-  asio::awaitable<Turn> take() {
-    const auto state = state_;
-    while (state->taken) {
-      co_await state->freed.async_wait(asio::as_tuple(asio::use_awaitable));
-      if ((co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none)
-        throw boost::system::system_error{asio::error::operation_aborted};
-    }
-    state->taken = true;
-    co_return Turn{state};
-  }
-
- private:
-  std::shared_ptr<State> state_;
-};
-
-[[noreturn]] void rethrow_innermost(const std::exception_ptr& error) {
-  try {
-    std::rethrow_exception(error);
-  } catch (const asio::multiple_exceptions& all) {
-    rethrow_innermost(all.first_exception());
-  }
+// gobgpd writes one JSON object a line; its level decides ours. Its info is detail to us.
+void log_line(std::string_view line) {
+  const auto has = [line](std::string_view level) { return line.find(level) != std::string_view::npos; };
+  log::Level level = log::Level::debug;
+  if (has("\"level\":\"WARN")) level = log::Level::warning;
+  if (has("\"level\":\"ERROR\"") || has("\"level\":\"FATAL\"") || line.starts_with("panic:") || line.starts_with("fatal error:"))
+    level = log::Level::error;
+  log::write(level, "gobgpd", {{"line", line}});
 }
+
+std::string socket_of(const GobgpOptions& options) { return options.run_directory + "/gobgpd.sock"; }
+
+class RealProcess final : public gobgp::Process {
+ public:
+  RealProcess(asio::any_io_executor executor, Timers& timers, Rng& rng, const GobgpOptions& options)
+      : supervisor_(std::move(executor),
+                    timers,
+                    rng,
+                    {.name = "gobgpd",
+                     .arguments = {options.program, "--api-hosts", "unix://" + socket_of(options), "--pprof-disable", "--metrics-path="},
+                     .environment = options.environment,
+                     .socket = socket_of(options),
+                     .on_line = log_line}) {}
+  asio::awaitable<void> run(std::function<void()> up, std::function<void()> down) override {
+    return supervisor_.run(std::move(up), std::move(down));
+  }
+  std::uint64_t starts() const override { return supervisor_.starts(); }
+  const std::string& last_error() const override { return supervisor_.last_error(); }
+  asio::awaitable<void> terminate(Duration patience) override { return supervisor_.terminate(patience); }
+  void kill() override { supervisor_.kill(); }
+  void stop_restarting() override { supervisor_.stop_restarting(); }
+
+ private:
+  Supervisor supervisor_;
+};
 
 // Of several things to do all are tried, and the first error is told.
 class FirstError {
@@ -656,12 +637,10 @@ class GobgpEngine final : public BgpEngine {
 }  // namespace
 
 std::unique_ptr<BgpEngine> make_gobgp_engine(asio::any_io_executor executor, Timers& timers, Rng& rng, GobgpOptions options) {
-  auto process = std::make_unique<gobgp::Supervisor>(executor, timers, rng,
-                                                     gobgp::SupervisorOptions{options.program, options.run_directory, options.environment});
-  std::string socket = process->socket();
+  auto process = std::make_unique<RealProcess>(executor, timers, rng, options);
   return make_gobgp_engine(
       executor, timers, std::move(process),
-      [executor, socket = std::move(socket)] { return std::make_shared<gobgp::Client>(executor, socket); }, std::move(options));
+      [executor, socket = socket_of(options)] { return std::make_shared<gobgp::Client>(executor, socket); }, std::move(options));
 }
 
 std::unique_ptr<BgpEngine> make_gobgp_engine(asio::any_io_executor executor,

@@ -79,6 +79,23 @@ Result<std::string> read_file(const std::string& path, std::size_t limit) {
   }
 }
 
+Result<> write_private_file(const std::string& path, std::string_view text) {
+  const std::string draft = path + ".new";
+  ::unlink(draft.c_str());
+  {
+    const File file{::open(draft.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600)};
+    if (file.get() < 0) return failed("make", draft, errno);
+    while (!text.empty()) {
+      const ssize_t put = ::write(file.get(), text.data(), text.size());
+      if (put < 0 && errno == EINTR) continue;
+      if (put < 0) return failed("write", draft, errno);
+      text.remove_prefix(static_cast<std::size_t>(put));
+    }
+  }
+  if (::rename(draft.c_str(), path.c_str()) != 0) return failed("rename", draft, errno);
+  return {};
+}
+
 Result<> remove_file(const std::string& path) {
   if (::unlink(path.c_str()) == 0 || errno == ENOENT) return {};
   return failed("remove", path, errno);

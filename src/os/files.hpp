@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <string>
+#include <string_view>
 
 #include "base/result.hpp"
 
@@ -15,6 +16,9 @@ Result<> make_private_directory(const std::string& path);
 
 // The whole file, which may have `limit` bytes at most.
 Result<std::string> read_file(const std::string& path, std::size_t limit);
+
+// The whole file, with mode 0600, in one step: who reads it has the old text or the new one.
+Result<> write_private_file(const std::string& path, std::string_view text);
 
 // Removes a file or socket; a missing one is fine.
 Result<> remove_file(const std::string& path);

@@ -32,6 +32,8 @@ ROUTER = "172.30.0.1"
 PORT = 50052
 MANIFEST, IMAGE, PROGRAM, GOBGPD = (TREE / path for path in ("deploy/berth.yaml", "out/image/berth.tar", "out/bin/berth", "out/bin/gobgpd"))
 GROUP = "network.kubesphere.io/v1alpha2"
+ENGINE = os.environ.get("BERTH_BGP_ENGINE", "gobgpd")   # what speaks BGP in Berth: gobgpd or bird
+only_with_gobgpd = unittest.skipUnless(ENGINE == "gobgpd", f"{ENGINE} can't do that")
 
 
 def eventually(what, question, seconds=30):
@@ -124,7 +126,7 @@ class Process:
         self.name = name or f"berth-{node}"
         self.folder = lab.scratch / self.name
         self.log = lab.scratch / f"{self.name}.log"
-        engine = () if role == "controller" else ("--gobgpd", GOBGPD)
+        engine = () if role == "controller" else ("--gobgpd", GOBGPD, "--bgp-engine", ENGINE)
         self.argv = [lab.program, role, "--kubeconfig", kubeconfig or lab.kubeconfig(), "--node-name", node, "--run-dir", self.folder,
                      "--metrics-addr", f":{port}", *engine, *flags]
         self.process = None
@@ -145,10 +147,10 @@ class Process:
         send(self.process.pid, how)
         return self.process.wait(seconds)
 
-    def gobgpd(self):
-        """PID of its child."""
+    def engine(self):
+        """PID of the BGP engine, its child."""
         children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        return next((int(pid) for pid in children.read_text().split() if program_of(pid) == "gobgpd"), None)
+        return next((int(pid) for pid in children.read_text().split() if program_of(pid) == ENGINE), None)
 
     def page(self, path):
         return self.lab.page(self.node, path, self.port)

@@ -239,13 +239,13 @@ as-path-list = ["("]
         self.wait_for("second", other)
         self.assert_no_flap()
 
-    def test_gobgpd_is_killed(self):
-        """Who must not hear of an address does not hear of it while gobgpd is started anew."""
+    def test_engine_is_killed(self):
+        """Who must not hear of an address does not hear of it while the engine is started anew."""
         self.advertise({"pools": ["pool"], "peers": ["first", "router"], "communities": ["64512:1"]})
         address = self.lab.service("web")
         self.wait_for("first", address)
         process = self.berths["node1"]
-        subprocess.run(["kill", "-9", str(process.gobgpd())], check=True)
+        subprocess.run(["kill", "-9", str(process.engine())], check=True)
         eventually("new sessions", lambda: all(router.sessions().get("node1") not in (None, self.began[name]["node1"])
                                                for name, router in self.small.items()))
         self.wait_for("first", address, communities=frozenset({(64512, 1)}))

@@ -1,7 +1,7 @@
 """externalTrafficPolicy Local: only nodes with a ready endpoint are next hops, and the router follows at once."""
 
 from api import Watch
-from harness import E2eTest, eventually, web
+from harness import ENGINE, E2eTest, eventually, web
 
 REPEATS = 5
 
@@ -11,7 +11,16 @@ def ready_on(slice_object, node):
                for endpoint in slice_object.get("endpoints") or [])
 
 
-class Local(E2eTest):
+class Traffic(E2eTest):
+    berth = "pods" if ENGINE == "gobgpd" else "processes"   # the image has gobgpd alone
+
+    @classmethod
+    def setUpClass(cls):
+        if cls.berth == "processes":
+            cls.start_berths()
+
+
+class Local(Traffic):
     routers = ("bird", "frr")
 
     def setUp(self):
@@ -81,7 +90,7 @@ class Local(E2eTest):
         self.lab.reach(address)
 
 
-class Cluster(E2eTest):
+class Cluster(Traffic):
     def test_both_policies(self):
         """A change of the policy changes the next hops and nothing else."""
         api = self.lab.api

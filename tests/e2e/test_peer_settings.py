@@ -8,11 +8,15 @@ router never had another.
 import contextlib
 import json
 import pathlib
+import re
+import socket
 import statistics
 import time
+import unittest
 
-from harness import GOBGPD, OPT_IN, POOL_KEY, SPACE, E2eTest, bgp_conf, bgp_peer, eip, eventually, service, steadily
-from small_router import SmallRouter, Trap, address_of, answer_slowly, break_what_is_up, reset, say_nothing, send_garbage, start_all
+from harness import ENGINE, GOBGPD, OPT_IN, POOL_KEY, SPACE, E2eTest, bgp_conf, bgp_peer, eip, eventually, only_with_gobgpd, service, steadily
+from small_router import (SmallRouter, Trap, address_of, answer_slowly, ask_bird, break_what_is_up, reset, say_nothing, send_garbage,
+                          start_all)
 from system import run
 
 SECRET = "s3cr3t-of-the-peer-settings"
@@ -125,7 +129,7 @@ class PeerSettings(E2eTest):
             eventually("all sessions", lambda: not self.missing(), 30)
         except AssertionError as error:
             raise AssertionError(f"{error}; missing: {self.missing()}") from None
-        self.gobgpds = {node: process.gobgpd() for node, process in self.berths.items()}
+        self.engines = {node: process.engine() for node, process in self.berths.items()}
 
     # -- what tests ask
 
@@ -165,14 +169,14 @@ class PeerSettings(E2eTest):
 
     @contextlib.contextmanager
     def others_stay(self, *concerned):
-        """Every other router has the same sessions afterwards, and both gobgpds are the same processes."""
+        """Every other router has the same sessions afterwards, and both engines are the same processes."""
         def now():
             return {name: {node: session.number for node, session in router.sessions().items()}
                     for name, router in self.small.items() if name not in concerned}
         before = now()
         yield
         self.assertEqual(now(), before)
-        self.assertEqual({node: process.gobgpd() for node, process in self.berths.items()}, self.gobgpds)
+        self.assertEqual({node: process.engine() for node, process in self.berths.items()}, self.engines)
 
     def without_session(self, name, seconds=2.5):
         """Nothing comes of the attempts, of which there is one each two seconds."""
@@ -191,13 +195,26 @@ class PeerSettings(E2eTest):
         sockets = pathlib.Path(self.berths[node].folder).rglob("gobgpd.sock")
         return json.loads(run([GOBGPD.with_name("gobgp"), "--target", f"unix://{next(sockets)}", "-j", *words]).stdout or "null")
 
+    def bird(self, node, question):
+        """What BIRD says, as birdc would print it."""
+        with socket.socket(socket.AF_UNIX) as control:
+            control.settimeout(10)
+            control.connect(str(next(pathlib.Path(self.berths[node].folder).rglob("bird.ctl"))))
+            return ask_bird(control, question)
+
+    def table(self, node):
+        """IPv4 prefixes in the engine's table."""
+        if ENGINE == "gobgpd":
+            return set(self.gobgp(node, "global", "rib"))
+        return set(re.findall(r"^(\d\S+)", self.bird(node, "show route table master4"), re.M))
+
     def memory(self):
-        """Resident memory in MB: {"berth": of the larger one, "gobgpd": of the larger one}"""
+        """Resident memory in MB: {"berth": of the larger one, "engine": of the larger one}"""
         def of(pid):
             text = pathlib.Path(f"/proc/{pid}/status").read_text()
             return int(next(line.split()[1] for line in text.splitlines() if line.startswith("VmRSS:"))) / 1024
         return {"berth": max(of(process.process.pid) for process in self.berths.values()),
-                "gobgpd": max(of(process.gobgpd()) for process in self.berths.values())}
+                "engine": max(of(process.engine()) for process in self.berths.values())}
 
     def new_service_is_announced(self, *names):
         """Routers hear of a new Service, and that it is gone. Returns how long each of the two took, in seconds."""
@@ -212,6 +229,12 @@ class PeerSettings(E2eTest):
         return waits
 
     # -- the stories: one peer
+
+    @unittest.skipUnless(ENGINE == "bird", "gobgpd can do all of it")
+    def test_what_bird_can_not_do(self):
+        """A field that BIRD has nothing for is told by an Event of its BgpPeer; the session is there."""
+        self.figure(self.told("BgpPeer", "mss", "spec.transport.tcpMss has no effect", "BIRD"))
+        self.wait_for_routes("mss")
 
     def test_password(self):
         """authPassword: with the router's password there is a session, and routes."""
@@ -375,9 +398,9 @@ class PeerSettings(E2eTest):
         eventually("five KEEPALIVE messages", lambda: received() >= before + 5 * 19, 12)
 
     def test_timers_change(self):
-        """timers: another hold time is in force from the next session on; the one that is up is not ended for it."""
+        """timers: another hold time is in force from the next session on; the one that is up is not ended for it, but by BIRD."""
         self.addCleanup(self.change, "changing", {"timers": {"config": {"holdTime": None}}, "conf": {"adminDown": False}})
-        with self.others_stay():
+        with self.others_stay(*(["changing"] if ENGINE == "bird" else [])):
             self.change("changing", {"timers": {"config": {"holdTime": "21"}}})
             self.new_service_is_announced("changing")   # heard after it
         self.change("changing", {"conf": {"adminDown": True}})
@@ -386,6 +409,7 @@ class PeerSettings(E2eTest):
         self.wait_for_sessions("changing")
         self.assertEqual([one.hold for one in self.sessions("changing").values()], [21, 21])
 
+    @only_with_gobgpd
     def test_tcp_mss(self):
         """transport.tcpMss: the router sends no larger segments."""
         for connection in self.small["mss"].connections().values():
@@ -503,6 +527,7 @@ class PeerSettings(E2eTest):
             eventually(f"AS 65002 at router {name}", lambda: [one.peer_as for one in self.sessions(name).values()] == [65002, 65002], 20)
             self.assertEqual({path.as_path for path in self.wait_for_routes(name)}, {(65002,)})
 
+    @unittest.skipUnless(ENGINE == "gobgpd", "BIRD has nothing to do for it")
     def test_multiple_paths(self):
         """useMultiplePaths: gobgpd is started anew and routers have all routes again; one with graceful restart lost none meanwhile."""
         before = {name: self.sessions(name) for name in ("plain", "locked", "internal")}
@@ -556,9 +581,8 @@ class PeerSettings(E2eTest):
         """What a router announces (a default route, a load balancer's address) is neither kept nor passed on nor used."""
         for node in self.lab.cluster.nodes:
             eventually(f"announced to {node}", lambda: self.small["announcer"].sent(node) == len(ANNOUNCED))
-            received = self.gobgp(node, "neighbor", self.small["announcer"].address, "adj-in")
-            self.assertEqual(set(received), set(ANNOUNCED))
-            self.assertEqual(set(self.gobgp(node, "global", "rib")), {f"{address}/32" for address in self.addresses[4]})
+            eventually(f"heard by {node}", lambda: self.received(node, self.small["announcer"]) == len(ANNOUNCED))
+            self.assertEqual(self.table(node), {f"{address}/32" for address in self.addresses[4]})
             kernel = self.lab.cluster.run(node, ["ip", "route"]).stdout
             self.assertNotIn(self.small["announcer"].address, kernel)
             self.assertNotIn("10.99.0.0/24", kernel)
@@ -581,14 +605,17 @@ class PeerSettings(E2eTest):
             eventually("20,000 routes at the nodes", lambda: all(self.received(node, flood) == len(prefixes) for node in self.berths), 30)
             after = self.memory()
             self.assertEqual(len(flood.sessions()), 2)
-        for program, limit in (("berth", 20), ("gobgpd", 200)):
+        for program, limit in (("berth", 20), ("engine", 200)):
             self.figure(f"{program}: {before[program]:.0f} MB before, {after[program]:.0f} MB with 2 × 20,000 routes")
             self.assertLess(after[program] - before[program], limit)
         for node in self.lab.cluster.nodes:
-            self.assertEqual(len(self.gobgp(node, "global", "rib")), len(self.addresses[4]))
+            self.assertEqual(len(self.table(node)), len(self.addresses[4]))
 
     def received(self, node, router):
-        """How many routes the node's gobgpd has heard from a router."""
+        """How many routes the node's engine has heard from a router."""
+        if ENGINE == "bird":
+            said = self.bird(node, f"show protocols all peer_{router.address.replace('.', '_')}")
+            return sum(map(int, re.findall(r"Import updates: +(\d+)", said)))
         peers = self.gobgp(node, "neighbor")
         mine = next((peer for peer in peers if peer["conf"]["neighbor_address"] == router.address), {})
         return sum(family.get("state", {}).get("received", 0) for family in mine.get("afi_safis", []))

@@ -45,9 +45,9 @@ class Killed(E2eTest):
         self.assertEqual(changes, [], "a next hop went")
         self.assert_nothing_lost(prober)
 
-    def test_gobgpd(self):
+    def test_engine(self):
         """kill -9 of gobgpd, again and again: no route goes, no request is lost."""
-        self.kill_often(self.process.gobgpd)
+        self.kill_often(self.process.engine)
 
     def test_berth(self):
         """kill -9 of Berth, again and again: no route goes, no request is lost."""

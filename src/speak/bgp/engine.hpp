@@ -1,5 +1,5 @@
-// The port to a BGP engine. gobgp/ is one body; another engine is another body and nothing else
-// changes (docs/adr). Declarative: the caller says what should be, the engine reads back what is and
+// The port to a BGP engine. gobgp/ and bird/ are its bodies; another engine is another body and nothing
+// else changes (docs/adr). Declarative: the caller says what should be, the engine reads back what is and
 // changes only the difference.
 #pragma once
 
@@ -21,9 +21,9 @@ enum class BgpStop : std::uint8_t {
   drain,    // withdraw everything, wait until routers had time to hear it, end the sessions
 };
 
-// What of the desired an engine could not do, and did otherwise.
+// What of the desired an engine can't do, or could not do, and did otherwise.
 struct BgpEngineProblem {
-  std::string peer;  // name of the BgpPeer; empty: the BgpConf
+  std::string object;  // name of the BgpPeer; empty: the BgpConf
   std::string text;  // names the field, and says what stands instead
   bool operator==(const BgpEngineProblem&) const = default;
 };
@@ -56,7 +56,7 @@ class BgpEngine {
   // Routes in the engine's table as last acknowledged or read back: for /debug/state and metrics.
   [[nodiscard]] virtual BgpRoutes routes() const = 0;
   [[nodiscard]] virtual bool running() const = 0;
-  // Of what was applied last.
+  // Of what was applied last, whatever apply() answered.
   [[nodiscard]] virtual std::vector<BgpEngineProblem> problems() const = 0;
   [[nodiscard]] virtual BgpEngineCounters counters() const = 0;
 

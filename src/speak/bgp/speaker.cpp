@@ -144,10 +144,10 @@ bool BgpSpeaker::plan() {
 void BgpSpeaker::collect_problems() {
   problems_ = configuration_problems_;
   for (BgpEngineProblem& problem : engine_.problems()) {
-    if (problem.peer.empty()) {
+    if (problem.object.empty()) {
       if (const BgpConf* conf = world_.bgp_confs.find("default"); conf != nullptr)
         problems_.push_back({"BgpConf", conf->name, conf->uid, std::move(problem.text)});
-    } else if (const BgpPeer* peer = world_.bgp_peers.find(problem.peer); peer != nullptr) {
+    } else if (const BgpPeer* peer = world_.bgp_peers.find(problem.object); peer != nullptr) {
       problems_.push_back({"BgpPeer", peer->name, peer->uid, std::move(problem.text)});
     }
   }

@@ -1,5 +1,5 @@
-// What the BGP engine promises, shown with a real gobgpd on each side: the one that the engine runs, and
-// others that play routers on loopback addresses.
+// What a BGP engine promises, shown with real programs on each side: the one that the engine runs, and gobgpds that play routers on
+// loopback addresses. Each promise is a test for both engines; what is about one of them alone has its name before the dot.
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -17,6 +17,8 @@
 
 #include "base/log.hpp"
 #include "base/task_group.hpp"
+#include "bird/control.hpp"
+#include "bird/engine.hpp"
 #include "gobgp/client.hpp"
 #include "gobgp/engine.hpp"
 #include "gobgp/translate.hpp"
@@ -36,6 +38,11 @@ constexpr std::uint32_t router_as = 65000;
 std::string gobgpd() {
   const char* named = std::getenv("BERTH_GOBGPD");
   return named != nullptr ? named : BERTH_GOBGPD_DEFAULT;
+}
+
+std::string bird_program() {
+  const char* named = std::getenv("BERTH_BIRD");
+  return named != nullptr ? named : BERTH_BIRD_DEFAULT;
 }
 
 // A port that is free on all loopback addresses now.
@@ -167,9 +174,15 @@ class Router {
   std::map<BgpRoute, std::vector<std::uint32_t>> as_paths_;
 };
 
-class BgpConformance : public ::testing::Test {
+enum class Engine : std::uint8_t { gobgpd, bird };
+
+class EngineTest : public ::testing::Test {
  protected:
+  explicit EngineTest(Engine which) : which_(which) {}
+
   void SetUp() override {
+    if (which_ == Engine::bird && ::access(bird_program().c_str(), X_OK) != 0)
+      FAIL() << "no bird at " << bird_program() << ": run tools/setup lab, or set BERTH_BIRD to a BIRD 2.0";
     if (::access(gobgpd().c_str(), X_OK) != 0)
       FAIL() << "no gobgpd at " << gobgpd() << ": run tools/build-go gobgp, or set BERTH_GOBGPD to a gobgpd 4.x";
     std::string name = "/tmp/berth-bgp-XXXXXX";
@@ -197,9 +210,14 @@ class BgpConformance : public ::testing::Test {
     if (!folder_.empty()) std::filesystem::remove_all(folder_);
   }
 
-  void make_engine(Duration read_back_interval = 60s) {
-    engine_ = make_gobgp_engine(io_.get_executor(), *timers_, *rng_,
-                                {.program = gobgpd(), .run_directory = folder_ + "/engine", .read_back_interval = read_back_interval});
+  void make_engine(Duration read_back_interval = 60s, std::string program = "") {
+    if (program.empty()) program = which_ == Engine::gobgpd ? gobgpd() : bird_program();
+    if (which_ == Engine::gobgpd)
+      engine_ = make_gobgp_engine(io_.get_executor(), *timers_, *rng_,
+                                  {.program = program, .run_directory = folder_ + "/engine", .read_back_interval = read_back_interval});
+    else
+      engine_ = make_bird_engine(io_.get_executor(), *timers_, *rng_,
+                                 {.program = program, .run_directory = folder_ + "/engine", .read_back_interval = read_back_interval});
     tasks_ = std::make_unique<TaskGroup>(io_.get_executor());
     tasks_->spawn("engine", engine_->run([this] { ++changes_; }));
   }
@@ -231,20 +249,20 @@ class BgpConformance : public ::testing::Test {
   }
 
   asio::awaitable<bool> has(Router& router, std::set<BgpRoute> routes, Duration patience = 20s) {
-    return until(std::bind_front(&BgpConformance::has_now, std::ref(router), std::move(routes)), patience);
+    return until(std::bind_front(&EngineTest::has_now, std::ref(router), std::move(routes)), patience);
   }
   // With their attributes, which are read with the routes.
   asio::awaitable<bool> has_paths(Router& router, BgpRoutes paths) {
-    return until(std::bind_front(&BgpConformance::has_paths_now, std::ref(router), std::move(paths)));
+    return until(std::bind_front(&EngineTest::has_paths_now, std::ref(router), std::move(paths)));
   }
-  asio::awaitable<bool> is_up(Router& router) { return until(std::bind_front(&BgpConformance::is_up_now, std::ref(router))); }
+  asio::awaitable<bool> is_up(Router& router) { return until(std::bind_front(&EngineTest::is_up_now, std::ref(router))); }
   // So many processes were started at least, and the last one answers.
   asio::awaitable<bool> runs(std::uint64_t start, Duration patience = 20s) {
-    return until(std::bind_front(&BgpConformance::runs_now, this, start), patience);
+    return until(std::bind_front(&EngineTest::runs_now, this, start), patience);
   }
 
   // A call that meets a new process before it serves is tried again, as the speaker does.
-  asio::awaitable<bool> applies() { return until(std::bind_front(&BgpConformance::applies_now, this)); }
+  asio::awaitable<bool> applies() { return until(std::bind_front(&EngineTest::applies_now, this)); }
   asio::awaitable<Result<>> apply() { return engine_->apply(std::make_shared<const BgpDesired>(desired_)); }
 
   asio::awaitable<void> begin(std::vector<Router*> routers) {
@@ -267,17 +285,18 @@ class BgpConformance : public ::testing::Test {
   asio::awaitable<bool> runs_now(std::uint64_t start) { co_return engine_->counters().starts >= start && engine_->running(); }
   asio::awaitable<bool> applies_now() { co_return (co_await apply()).has_value(); }
 
-  // The pid of the gobgpd that the engine runs.
+  // The pid of the program that the engine runs.
   pid_t engine_pid() {
     for (const auto& entry : std::filesystem::directory_iterator{"/proc"}) {
       const std::string name = entry.path().filename();
       if (name.find_first_not_of("0123456789") != std::string::npos) continue;
       const auto arguments = read_file(entry.path() / "cmdline", 1 << 20);
-      if (arguments && arguments->find(folder_ + "/engine/gobgpd.sock") != std::string::npos) return std::stoi(name);
+      if (arguments && arguments->find(folder_ + "/engine/") != std::string::npos) return std::stoi(name);
     }
     return -1;
   }
 
+  const Engine which_;
   asio::io_context io_{1};
   std::unique_ptr<Timers> timers_ = make_system_timers(io_.get_executor());
   std::unique_ptr<Rng> rng_ = make_system_rng();
@@ -289,7 +308,30 @@ class BgpConformance : public ::testing::Test {
   int changes_ = 0;
 };
 
-TEST_F(BgpConformance, RoutesArriveAndLeaveWithEachNextHop) {
+struct BgpConformance : EngineTest, ::testing::WithParamInterface<Engine> {
+  BgpConformance() : EngineTest(GetParam()) {}
+};
+INSTANTIATE_TEST_SUITE_P(All, BgpConformance, ::testing::Values(Engine::gobgpd, Engine::bird), [](const auto& engine) {
+  return engine.param == Engine::gobgpd ? "Gobgpd" : "Bird";
+});
+
+struct GobgpdEngine : EngineTest {
+  GobgpdEngine() : EngineTest(Engine::gobgpd) {}
+};
+
+struct BirdEngine : EngineTest {
+  BirdEngine() : EngineTest(Engine::bird) {}
+  asio::awaitable<std::string> ask(std::string command) {
+    bird::Control control{io_.get_executor(), folder_ + "/engine/bird.ctl"};
+    const auto reply = co_await control.ask(std::move(command));
+    std::string out;
+    if (!reply) co_return reply.error().text;
+    for (const auto& line : reply->lines) out += line.text + "\n";
+    co_return out;
+  }
+};
+
+TEST_P(BgpConformance, RoutesArriveAndLeaveWithEachNextHop) {
   make_engine();
   Router& router = add_router("127.0.0.2");
   play([&]() -> asio::awaitable<void> {
@@ -316,7 +358,7 @@ TEST_F(BgpConformance, RoutesArriveAndLeaveWithEachNextHop) {
   });
 }
 
-TEST_F(BgpConformance, ApplyingTheSameAgainSendsNothing) {
+TEST_P(BgpConformance, ApplyingTheSameAgainSendsNothing) {
   make_engine();
   Router& router = add_router("127.0.0.2");
   play([&]() -> asio::awaitable<void> {
@@ -330,7 +372,7 @@ TEST_F(BgpConformance, ApplyingTheSameAgainSendsNothing) {
   });
 }
 
-TEST_F(BgpConformance, AnEditOfOnePeerTouchesOnlyItsSession) {
+TEST_P(BgpConformance, AnEditOfOnePeerTouchesOnlyItsSession) {
   make_engine();
   Router& first = add_router("127.0.0.2");
   Router& second = add_router("127.0.0.3");
@@ -362,7 +404,7 @@ TEST_F(BgpConformance, AnEditOfOnePeerTouchesOnlyItsSession) {
   });
 }
 
-TEST_F(BgpConformance, AKilledEngineLosesNoRouteAtTheRouter) {
+TEST_P(BgpConformance, AKilledEngineLosesNoRouteAtTheRouter) {
   make_engine();
   Router& router = add_router("127.0.0.2");
   play([&]() -> asio::awaitable<void> {
@@ -393,7 +435,7 @@ TEST_F(BgpConformance, AKilledEngineLosesNoRouteAtTheRouter) {
   });
 }
 
-TEST_F(BgpConformance, AnotherRouterIdIsAPlannedRestartThatLosesNoRoute) {
+TEST_P(BgpConformance, AnotherRouterIdIsAPlannedRestartThatLosesNoRoute) {
   make_engine();
   Router& router = add_router("127.0.0.2");
   play([&]() -> asio::awaitable<void> {
@@ -413,7 +455,7 @@ TEST_F(BgpConformance, AnotherRouterIdIsAPlannedRestartThatLosesNoRoute) {
   });
 }
 
-TEST_F(BgpConformance, StopToRestartKeepsRoutesAtTheRouter) {
+TEST_P(BgpConformance, StopToRestartKeepsRoutesAtTheRouter) {
   make_engine();
   Router& router = add_router("127.0.0.2");
   play([&]() -> asio::awaitable<void> {
@@ -430,7 +472,7 @@ TEST_F(BgpConformance, StopToRestartKeepsRoutesAtTheRouter) {
   });
 }
 
-TEST_F(BgpConformance, DrainMarksThenWithdrawsBeforeTheSessionEnds) {
+TEST_P(BgpConformance, DrainMarksThenWithdrawsBeforeTheSessionEnds) {
   make_engine();
   Router& router = add_router("127.0.0.2");
   play([&]() -> asio::awaitable<void> {
@@ -450,7 +492,7 @@ TEST_F(BgpConformance, DrainMarksThenWithdrawsBeforeTheSessionEnds) {
   });
 }
 
-TEST_F(BgpConformance, AttributesReachTheRouterAndChangeInPlace) {
+TEST_P(BgpConformance, AttributesReachTheRouterAndChangeInPlace) {
   make_engine();
   Router& router = add_router("127.0.0.2");
   play([&]() -> asio::awaitable<void> {
@@ -469,7 +511,7 @@ TEST_F(BgpConformance, AttributesReachTheRouterAndChangeInPlace) {
 }
 
 // Three routers, three treatments of one route; another one goes to all.
-TEST_F(BgpConformance, AnAudienceGetsWhatItIsOffered) {
+TEST_P(BgpConformance, AnAudienceGetsWhatItIsOffered) {
   make_engine();
   Router& first = add_router("127.0.0.2");
   Router& second = add_router("127.0.0.3");
@@ -510,7 +552,7 @@ TEST_F(BgpConformance, AnAudienceGetsWhatItIsOffered) {
   });
 }
 
-TEST_F(BgpConformance, AnAudienceOutlivesTheEngine) {
+TEST_P(BgpConformance, AnAudienceOutlivesTheEngine) {
   make_engine();
   Router& first = add_router("127.0.0.2");
   Router& second = add_router("127.0.0.3");
@@ -530,7 +572,7 @@ TEST_F(BgpConformance, AnAudienceOutlivesTheEngine) {
   });
 }
 
-TEST_F(BgpConformance, ReadBackRepairsWhatSomebodyElseChanged) {
+TEST_F(GobgpdEngine, ReadBackRepairsWhatSomebodyElseChanged) {
   make_engine(500ms);
   Router& router = add_router("127.0.0.2");
   play([&]() -> asio::awaitable<void> {
@@ -546,7 +588,7 @@ TEST_F(BgpConformance, ReadBackRepairsWhatSomebodyElseChanged) {
   });
 }
 
-TEST_F(BgpConformance, NothingComesInFromARouter) {
+TEST_F(GobgpdEngine, NothingComesInFromARouter) {
   make_engine();
   Router& router = add_router("127.0.0.2");
   play([&]() -> asio::awaitable<void> {
@@ -561,7 +603,7 @@ TEST_F(BgpConformance, NothingComesInFromARouter) {
   });
 }
 
-TEST_F(BgpConformance, ALiveEngineIsAdoptedAndOnlyDifferencesAreSent) {
+TEST_F(GobgpdEngine, ALiveEngineIsAdoptedAndOnlyDifferencesAreSent) {
   make_engine();
   Router& router = add_router("127.0.0.2");
   play([&]() -> asio::awaitable<void> {
@@ -588,7 +630,7 @@ TEST_F(BgpConformance, ALiveEngineIsAdoptedAndOnlyDifferencesAreSent) {
   });
 }
 
-TEST_F(BgpConformance, AnAdoptedEngineIsReplacedWhenItsServerHasToBeAnother) {
+TEST_F(GobgpdEngine, AnAdoptedEngineIsReplacedWhenItsServerHasToBeAnother) {
   std::filesystem::create_directory(folder_ + "/engine");
   auto orphan = ChildProcess::start(io_.get_executor(), {.arguments = {gobgpd(), "--api-hosts", "unix://" + folder_ + "/engine/gobgpd.sock",
                                                                        "--pprof-disable", "--metrics-path="},
@@ -610,7 +652,7 @@ TEST_F(BgpConformance, AnAdoptedEngineIsReplacedWhenItsServerHasToBeAnother) {
   });
 }
 
-TEST_F(BgpConformance, NoConfigurationEndsSessionsAndRoutes) {
+TEST_P(BgpConformance, NoConfigurationEndsSessionsAndRoutes) {
   make_engine();
   Router& router = add_router("127.0.0.2");
   play([&]() -> asio::awaitable<void> {
@@ -626,7 +668,7 @@ TEST_F(BgpConformance, NoConfigurationEndsSessionsAndRoutes) {
   });
 }
 
-TEST_F(BgpConformance, AHungEngineIsReplaced) {
+TEST_P(BgpConformance, AHungEngineIsReplaced) {
   make_engine();
   Router& router = add_router("127.0.0.2");
   play([&]() -> asio::awaitable<void> {
@@ -640,7 +682,7 @@ TEST_F(BgpConformance, AHungEngineIsReplaced) {
   });
 }
 
-TEST_F(BgpConformance, AnotherPasswordEndsTheSessionUntilTheRouterHasIt) {
+TEST_P(BgpConformance, AnotherPasswordEndsTheSessionUntilTheRouterHasIt) {
   make_engine();
   Router& router = add_router("127.0.0.2");
   play([&]() -> asio::awaitable<void> {
@@ -660,7 +702,7 @@ TEST_F(BgpConformance, AnotherPasswordEndsTheSessionUntilTheRouterHasIt) {
   });
 }
 
-TEST_F(BgpConformance, APeerThatIsRefusedIsToldAndTheRestIsDone) {
+TEST_F(GobgpdEngine, APeerThatIsRefusedIsToldAndTheRestIsDone) {
   make_engine();
   Router& router = add_router("127.0.0.2");
   play([&]() -> asio::awaitable<void> {
@@ -680,23 +722,22 @@ TEST_F(BgpConformance, APeerThatIsRefusedIsToldAndTheRestIsDone) {
   });
 }
 
-TEST_F(BgpConformance, AMissingProgramIsAnErrorThatNamesIt) {
-  engine_ = make_gobgp_engine(io_.get_executor(), *timers_, *rng_, {.program = "/no/such/gobgpd", .run_directory = folder_ + "/engine"});
-  tasks_ = std::make_unique<TaskGroup>(io_.get_executor());
-  tasks_->spawn("engine", engine_->run([] {}));
+TEST_P(BgpConformance, AMissingProgramIsAnErrorThatNamesIt) {
+  make_engine(60s, "/no/such/program");
   play([&]() -> asio::awaitable<void> {
     co_await timers_->sleep_for(50ms);
     const auto applied = co_await apply();
     EXPECT_FALSE(applied);
     if (applied) co_return;
     EXPECT_EQ(applied.error().code, ErrorCode::unavailable);
-    EXPECT_NE(applied.error().text.find("/no/such/gobgpd"), std::string::npos) << applied.error().text;
+    EXPECT_NE(applied.error().text.find("/no/such/program"), std::string::npos) << applied.error().text;
   });
 }
 
-TEST_F(BgpConformance, ItEndsWellWithCallsUnderWay) {
+TEST_P(BgpConformance, ItEndsWellWithCallsUnderWay) {
   make_engine();
-  for (std::uint32_t i = 1; i <= 5'000; ++i) desired_.routes.emplace(route(1, i), BgpPath{});
+  for (std::uint32_t i = 1; i <= 5'000; ++i)
+    desired_.routes.emplace(BgpRoute{IpAddress::v4(0x0B000000U + i), IpAddress::v4(0x0A000001U)}, BgpPath{});
   play([&]() -> asio::awaitable<void> {
     co_await begin({});
     tasks_->spawn("apply", [](BgpEngine& engine, BgpDesired desired) -> asio::awaitable<void> {
@@ -714,7 +755,7 @@ TEST_F(BgpConformance, ItEndsWellWithCallsUnderWay) {
 }
 
 // Not a promise but a figure: one route more, and many.
-TEST_F(BgpConformance, TenThousandRoutesAndThenOneByOne) {
+TEST_P(BgpConformance, TenThousandRoutesAndThenOneByOne) {
   make_engine();
   Router& router = add_router("127.0.0.2");
   play([&]() -> asio::awaitable<void> {
@@ -742,7 +783,131 @@ TEST_F(BgpConformance, TenThousandRoutesAndThenOneByOne) {
     const auto status = read_file(fmt::format("/proc/{}/status", engine_pid()), 1 << 20);
     for (const std::string_view key : {"VmRSS:", "VmHWM:"})
       if (const auto at = status ? status->find(key) : std::string::npos; at != std::string::npos)
-        std::fprintf(stderr, "gobgpd %s\n", status->substr(at, status->find('\n', at) - at).c_str());
+        std::fprintf(stderr, "%s %s\n", which_ == Engine::gobgpd ? "gobgpd" : "bird",
+                     status->substr(at, status->find('\n', at) - at).c_str());
+  });
+}
+
+// -- BIRD alone ------------------------------------------------------------------------------------------
+
+TEST_F(BirdEngine, ReadBackRepairsWhatSomebodyElseChanged) {
+  make_engine(500ms);
+  Router& router = add_router("127.0.0.2");
+  play([&]() -> asio::awaitable<void> {
+    desired_.routes = plain({route(1), route(2)});
+    co_await begin({&router});
+    EXPECT_TRUE(co_await has(router, keys_of(desired_.routes)));
+    EXPECT_EQ(engine_->counters().drift_repaired, 0U);
+    std::string text = read_file(folder_ + "/engine/bird.conf", 1 << 20).value();
+    const std::string line = fmt::format("  route {}/32 blackhole;\n", route(1).address.to_string());
+    text.replace(text.find(line), line.size(), fmt::format("  route {}/32 blackhole;\n", route(9).address.to_string()));
+    EXPECT_TRUE(write_private_file(folder_ + "/other.conf", text));
+    co_await ask("configure \"" + folder_ + "/other.conf\"");
+    EXPECT_TRUE(co_await has(router, {route(2), route(9)}, 450ms));
+    EXPECT_TRUE(co_await has(router, keys_of(desired_.routes), 3s));
+    EXPECT_EQ(engine_->counters().drift_repaired, 2U);
+    co_await ask("disable peer_127_0_0_2");
+    EXPECT_TRUE(co_await has(router, {}));
+    EXPECT_TRUE(co_await has(router, keys_of(desired_.routes)));
+    EXPECT_EQ(engine_->counters().drift_repaired, 3U);
+  });
+}
+
+TEST_F(BirdEngine, NothingComesInFromARouter) {
+  make_engine();
+  Router& router = add_router("127.0.0.2");
+  play([&]() -> asio::awaitable<void> {
+    desired_.routes = plain({route(1)});
+    co_await begin({&router});
+    EXPECT_TRUE(co_await router.client().change_paths({gobgp::to_api(route(77), 1, {})}));
+    EXPECT_TRUE(co_await has(router, {route(1), route(77)}));
+    EXPECT_TRUE(co_await until([&]() -> asio::awaitable<bool> {
+      co_return (co_await ask("show protocols all")).find("Import updates:              1          0          1") != std::string::npos;
+    }));
+    const std::string shown = co_await ask("show route all");
+    EXPECT_EQ(shown.find(route(77).address.to_string()), std::string::npos) << shown;
+  });
+}
+
+TEST_F(BirdEngine, OneThatAnswersAlreadyIsReplacedAndLosesNoRoute) {
+  make_engine();
+  Router& router = add_router("127.0.0.2");
+  play([&]() -> asio::awaitable<void> {
+    desired_.routes = plain({route(1), route(2)});
+    co_await begin({&router});
+    EXPECT_TRUE(co_await has(router, keys_of(desired_.routes)));
+    const pid_t before = engine_pid();
+    tasks_.reset();  // and of the first engine nothing is left that would start another
+    const auto second = make_bird_engine(io_.get_executor(), *timers_, *rng_,
+                                         {.program = bird_program(), .run_directory = folder_ + "/engine"});
+    TaskGroup tasks{io_.get_executor()};
+    tasks.spawn("second", second->run([] {}));
+    EXPECT_TRUE(co_await second->apply(std::make_shared<const BgpDesired>(desired_)));
+    EXPECT_NE(engine_pid(), before);
+    std::size_t least = 2;
+    EXPECT_TRUE(co_await until([&]() -> asio::awaitable<bool> {
+      least = std::min(least, (co_await router.routes()).size());
+      const BgpPeerStatus status = co_await router.session();
+      co_return status.session_state == SessionState::established&& status.received.open > 1;
+    }));
+    EXPECT_EQ(least, 2U);
+    tasks.cancel();
+    co_await tasks.join();
+  });
+}
+
+TEST_F(BirdEngine, APeerThatIsRefusedIsToldAndTheRestIsDone) {
+  make_engine();
+  Router& router = add_router("127.0.0.2");
+  play([&]() -> asio::awaitable<void> {
+    co_await begin({&router});
+    desired_.routes = plain({route(1)});
+    BgpPeerConfig refused;
+    refused.object = "refused";
+    refused.neighbor = *IpAddress::parse("127.0.0.9");
+    refused.peer_as = our_as;
+    refused.auth_password = "\"; }";
+    refused.tcp_mss = 1000;
+    desired_.peers.push_back(refused);
+    const auto applied = co_await apply();
+    EXPECT_FALSE(applied);
+    if (!applied) EXPECT_NE(applied.error().text.find("add peer 127.0.0.9"), std::string::npos) << applied.error().text;
+    EXPECT_TRUE(co_await has(router, keys_of(desired_.routes)));
+    const auto shortcomings = engine_->problems();
+    EXPECT_EQ(shortcomings.size(), 2U);
+    for (const BgpEngineProblem& one : shortcomings) EXPECT_EQ(one.object, "refused");
+    desired_.peers.pop_back();
+    EXPECT_TRUE(co_await apply());
+    EXPECT_TRUE(engine_->problems().empty());
+  });
+}
+
+TEST_F(BirdEngine, ItsFileIsForNobodyElse) {
+  make_engine();
+  play([&]() -> asio::awaitable<void> {
+    co_await begin({});
+    EXPECT_EQ(std::filesystem::status(folder_ + "/engine").permissions(), std::filesystem::perms::owner_all);
+    EXPECT_EQ(std::filesystem::status(folder_ + "/engine/bird.conf").permissions(),
+              std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+  });
+}
+
+// A file that BIRD refuses does not become that of the next process.
+TEST_F(BirdEngine, WhatIsRefusedAltogetherChangesNothing) {
+  make_engine();
+  Router& router = add_router("127.0.0.2");
+  play([&]() -> asio::awaitable<void> {
+    desired_.routes = plain({route(1)});
+    co_await begin({&router});
+    EXPECT_TRUE(co_await has(router, keys_of(desired_.routes)));
+    const std::string before = read_file(folder_ + "/engine/bird.conf", 1 << 20).value();
+    const auto good = desired_;
+    desired_.global->router_id = "none";
+    EXPECT_FALSE(co_await apply());
+    EXPECT_EQ(read_file(folder_ + "/engine/bird.conf", 1 << 20).value(), before);
+    desired_ = good;
+    EXPECT_TRUE(co_await apply());
+    EXPECT_EQ((co_await router.session()).flaps, 0U);
   });
 }
 

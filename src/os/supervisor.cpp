@@ -1,18 +1,19 @@
-#include "gobgp/supervisor.hpp"
+#include "os/supervisor.hpp"
 
 #include <csignal>
 #include <cstring>
+#include <filesystem>
 
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <fmt/format.h>
 
 #include "base/log.hpp"
 #include "os/files.hpp"
 
-namespace berth::gobgp {
+namespace berth {
 namespace {
 
 using namespace std::chrono_literals;
@@ -41,16 +42,6 @@ std::optional<pid_t> server_of(const std::string& path) {
 
 bool answers(const std::string& path) { return server_of(path).has_value(); }
 
-// gobgpd writes one JSON object a line; its level decides ours. Its info is detail to us.
-void log_line(std::string_view line) {
-  const auto has = [line](std::string_view level) { return line.find(level) != std::string_view::npos; };
-  log::Level level = log::Level::debug;
-  if (has("\"level\":\"WARN")) level = log::Level::warning;
-  if (has("\"level\":\"ERROR\"") || has("\"level\":\"FATAL\"") || line.starts_with("panic:") || line.starts_with("fatal error:"))
-    level = log::Level::error;
-  log::write(level, "gobgpd", {{"line", line}});
-}
-
 }  // namespace
 
 Supervisor::Supervisor(asio::any_io_executor executor, Timers& timers, Rng& rng, SupervisorOptions options)
@@ -59,19 +50,20 @@ Supervisor::Supervisor(asio::any_io_executor executor, Timers& timers, Rng& rng,
 asio::awaitable<void> Supervisor::run(std::function<void()> up, std::function<void()> down) {
   while (!stopping_) {
     const Instant begun = timers_.now();
+    if (!options_.adopt) co_await kill_foreign();
     const bool foreign = answers(socket());
     if (foreign || co_await start()) {
       last_error_.clear();
       up();
       if (foreign) {
-        log::info("gobgpd_adopted", {{"socket", socket()}});
+        log::info(options_.name + "_adopted", {{"socket", socket()}});
         adopted_ = true;
         co_await watch_foreign();
         adopted_ = false;
       } else {
         const ChildExit exit = co_await child_->wait();
-        last_error_ = "gobgpd ended: " + exit.to_string();
-        if (!stopping_) log::warning("gobgpd_ended", {{"how", exit.to_string()}});
+        last_error_ = options_.name + " ended: " + exit.to_string();
+        if (!stopping_) log::warning(options_.name + "_ended", {{"how", exit.to_string()}});
       }
       down();
     }
@@ -85,28 +77,35 @@ asio::awaitable<void> Supervisor::run(std::function<void()> up, std::function<vo
 // True when it runs and its socket answers.
 asio::awaitable<bool> Supervisor::start() {
   const auto failed = [this](const std::string& why) {
-    if (why != last_error_) log::error("gobgpd_not_started", {{"error", why}});
+    if (why != last_error_) log::error(options_.name + "_not_started", {{"error", why}});
     last_error_ = why;
     return false;
   };
-  if (const auto made = make_private_directory(options_.run_directory); !made) co_return failed(made.error().text);
+  if (const auto made = make_private_directory(std::filesystem::path{socket()}.parent_path()); !made) co_return failed(made.error().text);
   // A socket left by a killed process makes the next one end at once: "address already in use".
   if (const auto removed = remove_file(socket()); !removed) co_return failed(removed.error().text);
-  auto child = ChildProcess::start(
-      executor_, {.arguments = {options_.program, "--api-hosts", "unix://" + socket(), "--pprof-disable", "--metrics-path="},
-                  .environment = options_.environment,
-                  .on_line = log_line});
+  auto child = ChildProcess::start(executor_,
+                                   {.arguments = options_.arguments, .environment = options_.environment, .on_line = options_.on_line});
   if (!child) co_return failed(child.error().text);
   child_ = std::move(*child);
   ++starts_;
   const Instant give_up = timers_.now() + start_patience;
   for (Duration pause = 1ms; !answers(socket()); pause = std::min<Duration>(pause * 2, 20ms)) {
-    if (child_->exit()) co_return failed("gobgpd ended at once: " + child_->exit()->to_string());
-    if (timers_.now() >= give_up) co_return failed("gobgpd did not open its socket in time");
+    if (child_->exit()) co_return failed(options_.name + " ended at once: " + child_->exit()->to_string());
+    if (timers_.now() >= give_up) co_return failed(options_.name + " did not open its socket in time");
     co_await timers_.sleep_for(pause);
   }
-  log::info("gobgpd_started", {{"pid", child_->pid()}});
+  log::info(options_.name + "_started", {{"pid", child_->pid()}});
   co_return true;
+}
+
+// Its routers keep what they have of it, as after any other sudden end.
+asio::awaitable<void> Supervisor::kill_foreign() {
+  for (auto pid = server_of(socket()); pid && *pid > 0; pid = server_of(socket())) {
+    log::warning(options_.name + "_of_another", {{"pid", *pid}, {"what", "it answers on our socket, and is killed"}});
+    ::kill(*pid, SIGKILL);
+    co_await timers_.sleep_for(20ms);
+  }
 }
 
 asio::awaitable<void> Supervisor::watch_foreign() {
@@ -138,4 +137,4 @@ void Supervisor::kill() { signal(SIGKILL); }
 
 void Supervisor::stop_restarting() { stopping_ = true; }
 
-}  // namespace berth::gobgp
+}  // namespace berth
