@@ -174,6 +174,7 @@ class BirdEngine final : public BgpEngine {
 
   void up() {
     up_ = true;
+    last_complaint_.clear();
     forget();
     came_up_.ring();
     look_.ring();
@@ -189,7 +190,7 @@ class BirdEngine final : public BgpEngine {
   // It has read the file, but whether all of it was taken is known when it has been asked.
   void forget() {
     mirror_ = {};
-    taken_.clear();
+    current_ = false;
     protocols_.clear();
     misses_ = 0;
   }
@@ -289,7 +290,7 @@ class BirdEngine final : public BgpEngine {
     auto wanted = bird::configuration(*desired, idle_port_);
     if (!wanted) co_return fail(wanted.error().with("configure bird"));
     if (!asked_ && !desired->global) co_return Result<>{};
-    if (!up_ || wanted->text != taken_) {
+    if (!up_ || !current_ || wanted->text != taken_) {
       if (auto done = co_await configure(*desired, wanted->text); !done) co_return done;
     }
     if (!wanted->refused.empty()) co_return fail(wanted->refused.front());
@@ -321,6 +322,7 @@ class BirdEngine final : public BgpEngine {
 
   void acknowledge(const BgpDesired& desired, const std::string& text) {
     taken_ = text;
+    current_ = true;
     mirror_.global = desired.global;
     mirror_.audiences = desired.audiences;
     const BgpSteps steps = desired.global ? diff(desired, mirror_) : BgpSteps{};
@@ -352,14 +354,14 @@ class BirdEngine final : public BgpEngine {
   asio::awaitable<void> repair_drift() {
     const auto turn = co_await turns_.take();
     const auto desired = desired_;
-    if (!up_ || !desired || !desired->global || taken_.empty()) co_return;
+    if (!up_ || !desired || !desired->global || !current_) co_return;
     bird::ReadRoutes read;
     for (const char* table : {"master4", "master6"}) {
       const auto reply = co_await ask(fmt::format("show route table {} all", table));
       if (!reply) co_return;
       bird::routes_from(*reply, read);
     }
-    if (const auto looked = co_await look(); !looked || !up_ || taken_.empty()) co_return;
+    if (const auto looked = co_await look(); !looked || !up_ || !current_) co_return;
     take_routes(read.routes);
     const BgpSteps steps = diff(*desired, mirror_);
     std::vector<std::string> disabled;
@@ -371,7 +373,7 @@ class BirdEngine final : public BgpEngine {
     if (differences == 0) co_return;
     counters_.drift_repaired += differences;
     log::warning("bird_drift", {{"differences", differences}});
-    taken_.clear();
+    current_ = false;
     for (const std::string& protocol : disabled) (void)co_await ask("enable " + protocol);
     const auto repaired = co_await make_so(desired);
     if (!repaired) log::warning("bird_drift_not_repaired", {{"error", repaired.error().text}});
@@ -414,7 +416,8 @@ class BirdEngine final : public BgpEngine {
   int misses_ = 0;
   std::uint16_t idle_port_ = 0;
   std::shared_ptr<const BgpDesired> desired_;
-  std::string taken_;  // the text that BIRD took last; empty: not known
+  std::string taken_;  // the text that a BIRD took last
+  bool current_ = false;  // and that this one is known to have
   BgpMirror mirror_;  // and what it said
   std::map<std::string, ProtocolState> protocols_;  // as looked at last
   std::map<std::string, std::uint32_t> flaps_;

@@ -95,6 +95,21 @@ TEST(Files, ReadIsBounded) {
 
 asio::awaitable<ChildExit> wait(ChildProcess& child) { co_return co_await child.wait(); }
 
+TEST(Files, APrivateFileIsReplacedWholeAndFollowsNoLink) {
+  const Folder folder;
+  ASSERT_TRUE(write_private_file(folder / "f", "one"));
+  ASSERT_TRUE(write_private_file(folder / "f", "another"));
+  EXPECT_EQ(read_file(folder / "f", 100).value(), "another");
+  struct stat found{};
+  ASSERT_EQ(::stat((folder / "f").c_str(), &found), 0);
+  EXPECT_EQ(found.st_mode & 0777, 0600U);
+  std::ofstream{folder / "theirs"} << "untouched";
+  std::filesystem::create_symlink(folder / "theirs", folder / "f.new");
+  ASSERT_TRUE(write_private_file(folder / "f", "third"));
+  EXPECT_EQ(read_file(folder / "theirs", 100).value(), "untouched");
+  EXPECT_FALSE(write_private_file(folder / "none/f", "x"));
+}
+
 TEST(ChildProcess, GivesLinesAndExitStatus) {
   asio::io_context io{1};
   std::vector<std::string> lines;
