@@ -81,6 +81,21 @@ class SmallRouter:
         if "loopback" in self.settings:
             self._ip("delete", f"{self.address}/32", "lo")
 
+    # -- misfortune
+
+    def kill(self):
+        """As a crash: nobody is told. `start` begins anew."""
+        self._process.kill()
+        self._process.wait(10)
+
+    def reset_connections(self):
+        """Its end of each TCP connection is reset, as by somebody on the way."""
+        self.cluster.run(HOST, ["ss", "-K", "src", f"[{self.address}]"])
+
+    def end_sessions(self):
+        """By a NOTIFICATION, as somebody who changes its configuration does."""
+        self.ask("restart all" if self.kind == "bird" else "clear bgp *")
+
     def _ip(self, what, address, interface, family=4):
         nodad = ["nodad"] if family == 6 and what == "replace" else []
         self.cluster.run(HOST, ["ip", "address", what, address, "dev", interface, *nodad], check=what == "replace")
