@@ -45,15 +45,18 @@ FIGURES = ("rss_kib", "private_kib", "files", "threads")
 def measure(bed, count, changes, flaps, minutes=0):
     with Scene(bed, count) as scene:
         samples = [scene.sample()]
-        least = -(-flaps // ROUTERS)
-        while (samples[-1]["changes"] < changes or samples[-1]["flaps"] < flaps or samples[-1]["seconds"] < minutes * 60):
-            scene.round(len(samples))
-            samples.append(scene.sample())
-            if len(samples) % 5 == 0:
-                tell(bed, samples[-1], least)
-        peaks = {program: memory_kib(pid, "status", "VmHWM") for program, pid in scene.pids.items()}
-        wrong = scene.wrong
-    return dict(result(samples), services=count, routers=ROUTERS, samples=samples, peak_kib=peaks, wrong=wrong)
+        least, early = -(-flaps // ROUTERS), ""
+        try:
+            while samples[-1]["changes"] < changes or samples[-1]["flaps"] < flaps or samples[-1]["seconds"] < minutes * 60:
+                scene.round(len(samples))
+                samples.append(scene.sample())
+                if len(samples) % 5 == 0:
+                    tell(bed, samples[-1], least)
+        except (LabError, OSError, KeyboardInterrupt) as error:   # what was measured so far took its time
+            early = str(error) or "interrupted"
+            bed.say(f"it ends early: {early}")
+        return dict(result(samples), services=count, routers=ROUTERS, samples=samples, peak_kib=scene.peaks, ended_early=early,
+                    wrong=dict(scene.wrong), trouble=scene.trouble())
 
 
 def tell(bed, sample, least):
@@ -68,7 +71,7 @@ class Scene:
         self.bed, self.count, self.api = bed, count, Api(bed.cluster)
         self.routers = [SmallRouter(bed.cluster, f"soak-{number}", number) for number in range(FIRST, FIRST + ROUTERS)]
         self._flaps = self._rounds = 0
-        self.wrong = {"short": 0, "stale": 0}
+        self.wrong, self.peaks = {"short": 0, "stale": 0}, {}
 
     def __enter__(self):
         with contextlib.ExitStack() as stack:
@@ -87,7 +90,6 @@ class Scene:
             self._wait_for_sessions({})
             if wrong := self._wrong_tables():
                 raise LabError(f"router {wrong[0].name} does not have all routes to begin with")
-            self.pids = {"berth": self.berth.pid, "gobgpd": self.berth.children()[0]}
             self._began, self._changes = time.monotonic(), self._count_changes()
             self._stack = stack.pop_all()
         return self
@@ -156,9 +158,18 @@ class Scene:
     # ---- what is left
 
     def sample(self):
+        pids = {"berth": self.berth.pid, "gobgpd": self.berth.children()[0]}
         found = {"round": self._rounds, "seconds": time.monotonic() - self._began, "changes": self._count_changes() - self._changes,
-                 "flaps": self._flaps, "wrong": dict(self.wrong)}
-        return dict(found, **{program: footprint(pid) for program, pid in self.pids.items()})
+                 "flaps": self._flaps, "wrong": dict(self.wrong), "starts": self.berth.metrics()["berth_bgp_engine_starts_total"]}
+        for program, pid in pids.items():
+            found[program] = footprint(pid)
+            self.peaks[program] = max(self.peaks.get(program, 0), memory_kib(pid, "status", "VmHWM"))
+        return found
+
+    def trouble(self):
+        """What Berth's log says of gobgpd's ends."""
+        words = ("event=gobgpd_hangs", "event=gobgpd_ended", "panic:")
+        return [line for line in self.berth.log_file.read_text(errors="replace").splitlines() if any(word in line for word in words)][:20]
 
 
 def peer_of(router):
@@ -193,6 +204,7 @@ def slope(xs, ys):
 
 def result(samples):
     last, warm = samples[-1], samples[max(1, int(len(samples) * WARM_UP)):]
+    warm = [sample for sample in warm if sample["starts"] == last["starts"]]   # of one gobgpd
     found = {"changes": last["changes"], "flaps": last["flaps"], "rounds": last["round"], "seconds": last["seconds"],
              "left_out": len(samples) - len(warm), "programs": {}}
     if len(warm) < 4:

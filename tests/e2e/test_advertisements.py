@@ -4,7 +4,7 @@ table."""
 import json
 import subprocess
 
-from harness import OPT_IN, E2eTest, bgp_conf, bgp_peer, eip, eventually, steadily
+from harness import OPT_IN, POOL6, POOL_KEY, ROUTER6, E2eTest, bgp_conf, bgp_peer, eip, eventually, steadily
 from small_router import SmallRouter, start_all
 
 EXCLUDE = "node.kubernetes.io/exclude-from-external-load-balancers"
@@ -16,11 +16,12 @@ NO_EXPORT, GRACEFUL_SHUTDOWN = (65535, 65281), (65535, 0)
 class Advertisements(E2eTest):
     routers = ("bird", "frr")
     berth = "processes"
+    family, pool, other_pool, router = 4, "pool", "203.0.113.128/25", "router"
 
     @classmethod
     def setUpClass(cls):
         cls.start_berths("--drain-wait", "3")
-        cls.small = {name: SmallRouter(cls.lab.cluster, name, number, **settings)
+        cls.small = {name: SmallRouter(cls.lab.cluster, name, number, family=cls.family, **settings)
                      for name, number, settings in (("first", 131, {}), ("second", 132, {}),
                                                     ("internal", 133, {"as_number": AS, "internal": True}))}
         cls.addClassCleanup(cls.remove)
@@ -41,6 +42,13 @@ class Advertisements(E2eTest):
         for name, router in self.small.items():
             eventually(f"sessions of {name}", lambda router=router: router.up() == set(self.lab.cluster.nodes))
         self.began = {name: router.sessions() for name, router in self.small.items()}
+
+    def service(self, name, annotations=OPT_IN):
+        """Its address, which a client reaches."""
+        return self.lab.service(name, annotations=annotations)
+
+    def node(self, name):
+        return self.lab.cluster.address(name, self.family)
 
     def advertise(self, *entries, **more):
         self.lab.apply(bgp_conf(advertisements=list(entries), **more))
@@ -64,22 +72,22 @@ class Advertisements(E2eTest):
 
     def test_communities_of_a_pool(self):
         """Standard, large, well-known and named communities reach every router, and go again, without a withdrawal or a flap."""
-        address = self.lab.service("web")
+        address = self.service("web")
         self.wait_for("first", address, communities=frozenset())
-        self.advertise({"pools": ["pool"], "communities": ["64512:100", "64512:1:2", "no-export", "backup"]},
+        self.advertise({"pools": [self.pool], "communities": ["64512:100", "64512:1:2", "no-export", "backup"]},
                        communityNames={"backup": "64512:7"})
-        with self.lab.record() as recorder:
+        with self.lab.record(self.family) as recorder:
             for name in self.small:
                 self.wait_for(name, address, communities=frozenset({(64512, 100), (64512, 1, 2), NO_EXPORT, (64512, 7)}))
             self.advertise()
             for name in self.small:
                 self.wait_for(name, address, communities=frozenset())
-            self.assertEqual([event for event in recorder.events(address) if event.hops != self.lab.all_next_hops()], [])
+            self.assertEqual([event for event in recorder.events(address) if event.hops != self.lab.all_next_hops(self.family)], [])
         self.assert_no_flap()
 
     def test_med_and_local_preference(self):
         """MED reaches every router, LOCAL_PREF those of our own AS."""
-        address = self.lab.service("web")
+        address = self.service("web")
         self.advertise({"med": 50, "localPref": 70})
         self.wait_for("first", address, med=50)
         self.wait_for("internal", address, med=50, local_pref=70)
@@ -87,7 +95,7 @@ class Advertisements(E2eTest):
 
     def test_prepend(self):
         """The AS path is longer for routers of other ASs, and as ever for those of our own."""
-        address = self.lab.service("web")
+        address = self.service("web")
         self.advertise({"asPathPrepend": 2})
         self.wait_for("first", address, as_path=(AS, AS, AS))
         self.wait_for("internal", address, as_path=())
@@ -96,15 +104,15 @@ class Advertisements(E2eTest):
 
     def test_pools_to_routers(self):
         """A pool goes to the routers that are named, another one to all; a change reaches those whom it concerns."""
-        self.lab.apply(eip("other", "203.0.113.128/25"))
-        self.advertise({"pools": ["pool"], "peers": ["first", "router"]})
-        address = self.lab.service("web")
-        elsewhere = self.lab.service("web2", annotations=dict(OPT_IN, **{"eip.openelb.kubesphere.io/v1alpha2": "other"}))
+        self.lab.apply(eip("other", self.other_pool))
+        self.advertise({"pools": [self.pool], "peers": ["first", self.router]})
+        address = self.service("web")
+        elsewhere = self.service("web2", annotations=dict(OPT_IN, **{POOL_KEY: "other"}))
         self.wait_for("first", address)
         self.wait_for("second", elsewhere)
         self.wait_for("internal", elsewhere)
         steadily("only the first has it", lambda: not self.small["second"].paths(address) and not self.small["internal"].paths(address), 2)
-        self.advertise({"pools": ["pool"], "peers": ["second", "router"]})
+        self.advertise({"pools": [self.pool], "peers": ["second", self.router]})
         self.wait_for("second", address)
         self.wait_for_none("first", address)
         self.advertise()
@@ -115,9 +123,9 @@ class Advertisements(E2eTest):
     def test_a_service_says_it_for_itself(self):
         """Annotations of a Service: its routers only, its attributes before those of the pool; what can't be read is told."""
         self.advertise({"communities": ["64512:1"], "med": 5})
-        self.lab.service("other")
-        address = self.lab.service("web", annotations=dict(OPT_IN, **{KEY + "communities": "64512:2,nonsense", KEY + "med": "9",
-                                                                     KEY + "peers": "first,router"}))
+        self.service("other")
+        address = self.service("web", annotations=dict(OPT_IN, **{KEY + "communities": "64512:2,nonsense", KEY + "med": "9",
+                                                                     KEY + "peers": f"first,{self.router}"}))
         self.wait_for("first", address, communities=frozenset({(64512, 1), (64512, 2)}), med=9)
         self.wait_for_none("second", address)
         told = "nonsense"
@@ -127,8 +135,8 @@ class Advertisements(E2eTest):
 
     def test_gobgpd_is_killed(self):
         """Who must not hear of an address does not hear of it while gobgpd is started anew."""
-        self.advertise({"pools": ["pool"], "peers": ["first", "router"], "communities": ["64512:1"]})
-        address = self.lab.service("web")
+        self.advertise({"pools": [self.pool], "peers": ["first", self.router], "communities": ["64512:1"]})
+        address = self.service("web")
         self.wait_for("first", address)
         process = self.berths["node1"]
         subprocess.run(["kill", "-9", str(process.gobgpd())], check=True)
@@ -140,23 +148,23 @@ class Advertisements(E2eTest):
     def test_drain(self):
         """`berth drain NODE`: its routes are marked first and then withdrawn, while the others stay; it comes back by --undo."""
         lab = self.lab
-        address = lab.service("web")
+        address = self.service("web")
         self.wait_for("first", address)
-        leaving = lab.cluster.address("node2")
+        leaving = self.node("node2")
         argv = [lab.program, "drain", "node2", "--kubeconfig", lab.cluster.kubeconfig]
         self.addCleanup(lab.cluster.kubectl, "label", "node", "node2", EXCLUDE + "-")
-        with lab.record() as recorder, lab.prober(address) as prober:
+        with lab.record(self.family) as recorder, lab.prober(address) as prober:
             process = lab.cluster.popen("control", argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
             self.addCleanup(process.kill)
             marked = lambda: {path.next_hop for path in self.small["first"].paths(address) if GRACEFUL_SHUTDOWN in path.communities}
             eventually("the mark", lambda: marked() == {leaving} or process.poll() is not None, 5)
             self.assertIsNone(process.poll(), process.poll() is not None and process.communicate()[0])
-            self.assertEqual({path.next_hop for path in self.small["first"].paths(address)}, lab.all_next_hops())
+            self.assertEqual({path.next_hop for path in self.small["first"].paths(address)}, lab.all_next_hops(self.family))
             said = process.communicate(timeout=30)[0]
             self.assertEqual(process.returncode, 0, said)
             self.assertIn("no speaker announces it", said)
             eventually("the withdrawal", lambda: {path.next_hop for path in self.small["first"].paths(address)}
-                       == {lab.cluster.address("node1")}, 1)
+                       == {self.node("node1")}, 1)
             self.assert_no_deletion(recorder, address)
         self.figure(prober.summary())
         conf = lab.api.get("bgpconfs", "default")["status"]["nodesConfStatus"]
@@ -165,6 +173,28 @@ class Advertisements(E2eTest):
         self.wait_for("first", address, communities=frozenset())
         self.assert_no_flap()
 
+    def test_taint(self):
+        """The taint of a node that is about to be removed: its routes are marked first and then withdrawn; without it they are back."""
+        kubectl, taint = self.lab.cluster.kubectl, "ToBeDeletedByClusterAutoscaler"
+        address, leaving = self.service("web"), self.node("node2")
+        self.wait_for("first", address)
+        self.addCleanup(kubectl, "taint", "node", "node2", f"{taint}-", check=False)
+        kubectl("taint", "node", "node2", f"{taint}=soon:NoSchedule")
+        marked = lambda: {path.next_hop for path in self.small["first"].paths(address) if GRACEFUL_SHUTDOWN in path.communities}
+        eventually("the mark", lambda: marked() == {leaving}, 5)
+        eventually("the withdrawal", lambda: {path.next_hop for path in self.small["first"].paths(address)} == {self.node("node1")}, 10)
+        kubectl("taint", "node", "node2", f"{taint}-")
+        self.wait_for("first", address, communities=frozenset())
+        self.assert_no_flap()
+
+    def test_nobody_listens(self):
+        """listenPort -1: gobgpd has sessions, and listens nowhere."""
+        for node in self.lab.cluster.nodes:
+            sockets = self.lab.cluster.run(node, ["ss", "-Htnap"]).stdout.splitlines()
+            states = {line.split()[0] for line in sockets if f"pid={self.berths[node].gobgpd()}," in line}
+            self.assertIn("ESTAB", states)
+            self.assertNotIn("LISTEN", states)
+
     def test_drain_of_nobody(self):
         """A node that is none, and a name that is none, are said to be so."""
         for name, words in (("nobody", "not found"), ("../secrets", "is not the name of a Node")):
@@ -172,3 +202,16 @@ class Advertisements(E2eTest):
             done = self.lab.cluster.run("control", argv, check=False)
             self.assertEqual(done.returncode, 2)
             self.assertIn(words, done.stderr)
+
+
+class AdvertisementsIpv6(Advertisements):
+    """The same of IPv6 addresses, by IPv6 sessions."""
+    family, pool, other_pool, router = 6, "pool6", "2001:db8:53:1::/112", "router6"
+    test_drain_of_nobody = test_gobgpd_is_killed = test_nobody_listens = test_taint = None   # nothing of a family in them
+
+    def setUp(self):
+        super().setUp()
+        self.lab.apply(eip("pool6", POOL6), bgp_peer("router6", ROUTER6))
+
+    def service(self, name, annotations=OPT_IN):
+        return self.lab.service(name, annotations={POOL_KEY: "pool6", **annotations}, ipFamilies=["IPv6"])

@@ -12,7 +12,8 @@ import statistics
 import time
 
 from harness import GOBGPD, OPT_IN, POOL_KEY, E2eTest, bgp_conf, bgp_peer, eip, eventually, service, steadily
-from small_router import SmallRouter, Trap, address_of, answer_slowly, break_what_is_up, reset, say_nothing, send_garbage, start_all
+from small_router import (SmallRouter, Trap, address_of, announce_without_end, answer_slowly, break_what_is_up, change_all_the_time, reset,
+                          say_nothing, send_garbage, start_all)
 from system import run
 
 SECRET = "s3cr3t-of-the-peer-settings"
@@ -43,6 +44,8 @@ ROUTERS = [
     ("elsewhere", 116, {}, {"conf": {"neighborAddress": "198.18.0.99"}, "transport": {"remoteAddress": address_of(116)}}),
     ("changing", 117, {}, {}),
     ("announcer", 118, {"announces": ANNOUNCED}, {}),
+    ("patient", 120, {}, {"gracefulRestart": {"enabled": True, "restartTime": 77, "deferralTime": 1}}),
+    ("impatient", 121, {}, {"gracefulRestart": {"enabled": False}}),
     ("single", 119, {}, {"afiSafis": [{"config": {"family": {"afi": "AFI_IP", "safi": "SAFI_UNICAST"}, "enabled": True}}]}),
 ]
 
@@ -173,7 +176,7 @@ class PeerSettings(E2eTest):
         """Resident memory in MB: {"berth": of the larger one, "gobgpd": of the larger one}"""
         def of(pid):
             text = pathlib.Path(f"/proc/{pid}/status").read_text()
-            return int(next(line.split()[1] for line in text.splitlines() if line.startswith("VmRSS:"))) / 1024
+            return int(next((line.split()[1] for line in text.splitlines() if line.startswith("VmRSS:")), 0)) / 1024   # none: it ends
         return {"berth": max(of(process.process.pid) for process in self.berths.values()),
                 "gobgpd": max(of(process.gobgpd()) for process in self.berths.values())}
 
@@ -269,6 +272,11 @@ class PeerSettings(E2eTest):
         self.wait_for_sessions("changing")
         self.assertEqual([one.hold for one in self.sessions("changing").values()], [21, 21])
 
+    def test_graceful_restart(self):
+        """gracefulRestart of a BgpPeer: the router hears the restart time, or that there is no graceful restart."""
+        for name, seconds in (("patient", 77), ("impatient", None), ("plain", 120)):
+            self.assertEqual({self.small[name].restart_time(node) for node in self.lab.cluster.nodes}, {seconds}, name)
+
     def test_tcp_mss(self):
         """transport.tcpMss: the router sends no larger segments."""
         for connection in self.small["mss"].connections().values():
@@ -363,6 +371,54 @@ class PeerSettings(E2eTest):
             self.wait_for_sessions("labelled", [])
             eventually("no status", lambda: not self.status("labelled"))
 
+    @contextlib.contextmanager
+    def with_another_as(self, number):
+        """The router `changing` is started anew with another AS, and in the end with its own."""
+        router = self.small["changing"]
+        former = router.as_number
+
+        def start_as(number):
+            router.kill()
+            router.as_number = number
+            router.start().wait()
+        self.addCleanup(lambda: router.as_number == former or start_as(former))
+        start_as(number)
+        yield
+        start_as(former)
+        self.wait_for_sessions("changing", seconds=30)
+        self.wait_for_routes("changing")
+
+    def test_router_changes_its_as(self):
+        """A router comes back with another AS: no session, others stay, memory too; with the former one it is back, with all routes."""
+        before = self.memory()
+        with self.others_stay("changing"):
+            with self.with_another_as(65299):
+                self.without_session("changing", 8)   # there were some attempts
+                self.new_service_is_announced("plain")
+        for program, megabytes in self.memory().items():
+            self.assertLess(megabytes - before[program], 20)
+
+    def test_wrong_as_is_told(self):
+        """A router with another AS than its BgpPeer says: both numbers stand in lastError, in `berth bgp` and in an Event."""
+        neighbor, numbers = self.small["changing"].address, (str(self.small["changing"].as_number), "65299")
+        with self.with_another_as(65299):
+            try:
+                why = eventually("both numbers", lambda: all(number in (self.last_error("node1", neighbor) or "") for number in numbers)
+                                 and self.last_error("node1", neighbor), 20)
+            except AssertionError as error:
+                raise AssertionError(f"{error}; lastError: {self.last_error('node1', neighbor)}") from None
+            self.figure(why)
+            argv = [self.lab.program, "bgp", "--run-dir", self.berths["node1"].folder]
+            line = next(line for line in self.lab.cluster.run("node1", argv).stdout.splitlines() if neighbor in line)
+            for number in numbers:
+                self.assertIn(number, line)
+            self.figure(self.told("BgpPeer", "changing", *numbers))
+
+    def last_error(self, node, neighbor):
+        """Of the node's session with a router; None if there is no such session."""
+        state = json.loads(self.lab.page(node, "/debug/state")[1])["actual"]["bgp"]["sessions"]
+        return next((one["lastError"] for one in state if one["neighbor"] == neighbor), None)
+
     # -- BgpConf
 
     def test_cni_label_of_conf(self):
@@ -398,6 +454,20 @@ class PeerSettings(E2eTest):
             for address in self.addresses[4]:
                 self.lab.wait_for_hops(address, self.lab.all_next_hops())
                 self.assert_no_deletion(recorder, address)
+
+    def test_listen_addresses(self):
+        """listenAddresses: gobgpd listens there and nowhere else; who is dialled has all routes again."""
+        def listens(node):
+            text = self.lab.cluster.run(node, ["ss", "-Hltn", "sport", "=", f":{LISTEN_PORT}"]).stdout
+            return {line.split()[3] for line in text.splitlines()}
+        self.addCleanup(self.wait_for_routes, "dials")
+        self.addCleanup(self.change_conf, listenAddresses=None)
+        self.change_conf(listenAddresses=["127.0.0.1"])
+        for node in self.lab.cluster.nodes:
+            eventually("one address", lambda node=node: listens(node) == {f"127.0.0.1:{LISTEN_PORT}"})
+        for name in ("plain", "internal"):
+            self.wait_for_routes(name)
+        self.wait_for_sessions("dials", [])
 
     def test_router_id(self):
         """routerId in a cluster of several nodes: an Event says why not, routers see each node's own, no session ends."""
@@ -469,6 +539,36 @@ class PeerSettings(E2eTest):
             self.assertLess(after[program] - before[program], limit)
         for node in self.lab.cluster.nodes:
             self.assertEqual(len(self.gobgp(node, "global", "rib")), len(self.addresses[4]))
+
+    def test_flood_of_changes(self):
+        """A router announces and withdraws as fast as it is let: sessions of others stay, memory stays within bounds."""
+        with self.flooded_by(change_all_the_time, 150) as trap:
+            eventually("100,000 changes", lambda: trap.sent > 100_000, 60)
+
+    def test_flood_without_end(self):
+        """A router announces a million routes to each node: sessions of others stay, memory stays within bounds."""
+        with self.flooded_by(announce_without_end, 151) as trap:
+            eventually("all sent, or the nodes hung up", lambda: trap.sent >= 2_000_000 or trap.left >= 2, 120)
+
+    @contextlib.contextmanager
+    def flooded_by(self, deed, number):
+        before = self.memory()
+        trap = Trap(self.lab.cluster, number, deed).start()
+        # What it announced takes gobgpd a while to forget.
+        self.addCleanup(eventually, "no flood", lambda: all(self.last_error(node, trap.address) is None for node in self.berths), 60)
+        self.addCleanup(trap.stop)
+        self.addCleanup(self.lab.api.delete, "bgppeers", "flood")
+        with self.others_stay():
+            self.lab.apply(dict(peer_of(self.small["plain"], {"conf": {"neighborAddress": trap.address, "peerAs": trap.as_number}}),
+                                metadata={"name": "flood"}))
+            yield trap
+            waits = self.new_service_is_announced("plain")
+            after = self.memory()
+        self.figure(f"{trap.sent:,} changes sent in {trap.met} connections; a Service's route came and went in "
+                    + ", ".join(f"{wait:.2f} s" for wait in waits))
+        for program, limit in (("berth", 20), ("gobgpd", 200)):
+            self.figure(f"{program}: {before[program]:.0f} MB before, {after[program]:.0f} MB now")
+            self.assertLess(after[program] - before[program], limit)
 
     def received(self, node, router):
         """How many routes the node's gobgpd has heard from a router."""
