@@ -39,7 +39,7 @@ PATIENCE = 120
 TABLE_SECONDS = 5              # from the last session's return until all routers have all routes, or something is wrong
 WAYS = (SmallRouter.reset_connections, lambda router: (router.kill(), router.start().wait()), SmallRouter.end_sessions)
 PROGRAMS = ("berth", "gobgpd")
-FIGURES = ("rss_kib", "private_kib", "files", "threads")
+FIGURES = ("rss_kib", "heap_kib", "files", "threads")
 
 
 def measure(bed, count, changes, flaps, minutes=0):
@@ -183,9 +183,8 @@ def table_size(router):
 
 
 def footprint(pid):
-    """What a process has of the machine: memory with what it shares and without, open files, threads."""
-    private = sum(memory_kib(pid, "smaps_rollup", field) for field in ("Private_Dirty", "Private_Clean"))
-    return dict(zip(FIGURES, (memory_kib(pid, "status", "VmRSS"), private, len(os.listdir(f"/proc/{pid}/fd")),
+    """What a process has of the machine: resident memory, what of it is of no file, open files, threads."""
+    return dict(zip(FIGURES, (memory_kib(pid, "status", "VmRSS"), memory_kib(pid, "status", "RssAnon"), len(os.listdir(f"/proc/{pid}/fd")),
                               len(os.listdir(f"/proc/{pid}/task")))))
 
 
@@ -207,19 +206,20 @@ def result(samples):
     warm = [sample for sample in warm if sample["starts"] == last["starts"]]   # of one gobgpd
     found = {"changes": last["changes"], "flaps": last["flaps"], "rounds": last["round"], "seconds": last["seconds"],
              "left_out": len(samples) - len(warm), "programs": {}}
-    if len(warm) < 4:
+    if len(warm) < 8:
         return found
-    thousands = [sample["changes"] / 1000 for sample in warm]
-    per_hour = last["changes"] / 1000 / DAY
     for program in PROGRAMS:
         rss = [sample[program]["rss_kib"] for sample in warm]
-        grows, error = slope(thousands, rss)
+        of_all, of_half = (slope_of(part, program) for part in (warm, warm[len(warm) // 2:]))
         found["programs"][program] = {
-            "kib_per_1000": grows, "error_per_1000": error, "kib_per_hour": grows * per_hour, "error_per_hour": error * per_hour,
-            "private_kib_per_1000": slope(thousands, [sample[program]["private_kib"] for sample in warm])[0],
+            "per_1000": of_all, "per_1000_second_half": of_half, "per_hour": [value * last["changes"] / 1000 / DAY for value in of_all],
             "mean_kib": sum(rss) / len(rss), "least_kib": min(rss), "most_kib": max(rss),
-            "verdict": verdict(grows, error, last["changes"] / 1000, sum(rss) / len(rss))}
+            "verdict": verdict(*of_all, last["changes"] / 1000, sum(rss) / len(rss))}
     return found
+
+
+def slope_of(samples, program):
+    return slope([sample["changes"] / 1000 for sample in samples], [sample[program]["rss_kib"] for sample in samples])
 
 
 def verdict(grows, error, thousands, mean):

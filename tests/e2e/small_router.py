@@ -184,7 +184,7 @@ protocol device {{ }}
             found = re.search(r"Graceful restart\s+Restart time: (\d+)", said)
             return found and int(found[1])
         capabilities = self._neighbor(node)["neighborCapabilities"]
-        if "eceived" not in capabilities.get("gracefulRestart", ""):
+        if "eceived" not in capabilities.get("gracefulRestartCapability", ""):   # received, or advertisedAndReceived
             return None
         return capabilities["gracefulRestartRemoteTimerMsecs"] // 1000
 
