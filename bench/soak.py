@@ -7,7 +7,7 @@ loses its session once, each in one of three ways in turn (TCP reset, killed and
   - 50 Services are made, announced, deleted: addresses, blocks, Events, finalizers.
 
 A round ends when all sessions are up again and all routers have all routes. Then, and only then, memory is read: each sample is of the
-same state. The first rounds are left out of the slope, since Go's heap and the allocator's grow to their size in them.
+same state. The slope is that of the second half: in the first one Go's heap and the allocator's grow to their size.
 
 A session that is up, by which the router does not have what it should within seconds, is counted as one that went wrong ("short" of routes,
 or with some that are "stale"), and is lost once more, until all is right.
@@ -34,7 +34,7 @@ POOL = "198.18.0.0/15"
 ROUTERS, FIRST = 20, 101       # the last numbers of their addresses
 CHURN = 50                     # Services that come and go in a round
 DAY = 24                       # hours that the whole stands for
-WARM_UP = 0.2                  # of the rounds
+WARM_UP, FILLING = 0.5, 0.2    # of the rounds: what is left out of the slope, and of the one that is shown beside it
 PATIENCE = 120
 TABLE_SECONDS = 5              # from the last session's return until all routers have all routes, or something is wrong
 WAYS = (SmallRouter.reset_connections, lambda router: (router.kill(), router.start().wait()), SmallRouter.end_sessions)
@@ -202,20 +202,24 @@ def slope(xs, ys):
 
 
 def result(samples):
-    last, warm = samples[-1], samples[max(1, int(len(samples) * WARM_UP)):]
-    warm = [sample for sample in warm if sample["starts"] == last["starts"]]   # of one gobgpd
+    last = samples[-1]
+    warm, longer = (of_one_gobgpd(samples[max(1, int(len(samples) * part)):]) for part in (WARM_UP, FILLING))
     found = {"changes": last["changes"], "flaps": last["flaps"], "rounds": last["round"], "seconds": last["seconds"],
              "left_out": len(samples) - len(warm), "programs": {}}
     if len(warm) < 8:
         return found
     for program in PROGRAMS:
-        rss = [sample[program]["rss_kib"] for sample in warm]
-        of_all, of_half = (slope_of(part, program) for part in (warm, warm[len(warm) // 2:]))
+        rss, grows = [sample[program]["rss_kib"] for sample in warm], slope_of(warm, program)
         found["programs"][program] = {
-            "per_1000": of_all, "per_1000_second_half": of_half, "per_hour": [value * last["changes"] / 1000 / DAY for value in of_all],
+            "per_1000": grows, "per_hour": [value * last["changes"] / 1000 / DAY for value in grows],
+            "per_1000_longer": slope_of(longer, program),
             "mean_kib": sum(rss) / len(rss), "least_kib": min(rss), "most_kib": max(rss),
-            "verdict": verdict(*of_all, last["changes"] / 1000, sum(rss) / len(rss))}
+            "verdict": verdict(*grows, last["changes"] / 1000, sum(rss) / len(rss))}
     return found
+
+
+def of_one_gobgpd(samples):
+    return [sample for sample in samples if sample["starts"] == samples[-1]["starts"]]
 
 
 def slope_of(samples, program):
