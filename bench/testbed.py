@@ -163,8 +163,8 @@ class Testbed:
                 return {"received": int(counters.split()[0]), "sent": int(counters.split()[8])}
         raise LabError(f"host {host} has no eth0")
 
-    def start_berth(self, host, role):
-        return Berth(self, host, role)
+    def start_berth(self, host, role, flags=()):
+        return Berth(self, host, role, flags)
 
     def cpu_seconds(self, component):
         return sum(cpu_seconds(process.pid()) for process in self.cluster.processes(component))
@@ -173,12 +173,12 @@ class Testbed:
 class Berth:
     """One running Berth. `began` is before its exec."""
 
-    def __init__(self, bed, host, role):
+    def __init__(self, bed, host, role, flags=()):
         self._cluster, self.host, self.role = bed.cluster, host, role
         run_dir = bed.cluster.state_dir / f"berth-{host}"
         self.log_file = bed.cluster.state_dir / f"berth-{host}.log"
         argv = [bed.berth_program, role, "--kubeconfig", bed.kubeconfig, "--node-name", host, "--run-dir", run_dir,
-                "--metrics-addr", ":50052"]
+                "--metrics-addr", ":50052", *flags]
         if role != "speaker":
             argv += ["--webhook-port", "0"]   # nobody would ask it
         if role != "controller":
@@ -199,10 +199,14 @@ class Berth:
         text = self._page("metrics")
         return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in text.splitlines() if line and line[0] != "#"}
 
-    def session(self):
-        """Since when its session with the router is established; None if it is not."""
+    def sessions(self):
+        """Since when its sessions are established: {neighbour: time}, of those that are."""
         sessions = json.loads(self._page("debug/state") or "{}").get("actual", {}).get("bgp", {}).get("sessions", [])
-        return next((one["uptime"] for one in sessions if one["state"] == "ESTABLISHED"), None)
+        return {one["neighbor"]: one["uptime"] for one in sessions if one["state"] == "ESTABLISHED"}
+
+    def session(self):
+        """Since when its one session is established; None if it is not."""
+        return next(iter(self.sessions().values()), None)
 
     def _page(self, path):
         return self._cluster.run(self.host, ["curl", "-sf", f"http://127.0.0.1:50052/{path}"], check=False).stdout

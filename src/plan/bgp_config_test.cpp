@@ -39,7 +39,7 @@ BgpConfiguration plan(Given given, const BgpDesired& previous = {}) {
                                        .passwords = std::move(given.passwords)}),
                                 "a", previous);
 }
-BgpDesired as_desired(const BgpConfiguration& from) { return {from.global, from.peers, {}, {}}; }
+BgpDesired as_desired(const BgpConfiguration& from) { return {from.global, from.peers, {}, {}, from.policy}; }
 std::string first_problem(const BgpConfiguration& from) { return from.problems.empty() ? "" : from.problems.front().text; }
 
 #define EXPECT_SAYS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)

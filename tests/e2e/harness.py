@@ -28,7 +28,8 @@ SPACE = "openelb-system"
 OPT_IN = {"lb.kubesphere.io/v1alpha1": "openelb"}
 POOL_KEY, WANTED_KEY = "eip.openelb.kubesphere.io/v1alpha2", "eip.openelb.kubesphere.io/v1alpha1"
 FINALIZER = "finalizer.lb.kubesphere.io/v1alpha1"
-ROUTER = "172.30.0.1"
+ROUTER, ROUTER6 = "172.30.0.1", "fd00:30::1"
+POOL6 = "2001:db8:53::/112"
 PORT = 50052
 MANIFEST, IMAGE, PROGRAM, GOBGPD = (TREE / path for path in ("deploy/berth.yaml", "out/image/berth.tar", "out/bin/berth", "out/bin/gobgpd"))
 GROUP = "network.kubesphere.io/v1alpha2"
@@ -109,6 +110,11 @@ def web(name, node, replicas=2):
                      "template": {"metadata": {"labels": labels},
                                   "spec": {"nodeSelector": {"kubernetes.io/hostname": node}, "terminationGracePeriodSeconds": 3,
                                            "automountServiceAccountToken": False, "containers": [container]}}}}
+
+
+def bracketed(address):
+    """As it is written in a URL."""
+    return f"[{address}]" if ":" in address else address
 
 
 def addresses_of(found):
@@ -263,12 +269,12 @@ users:
         """No Service, and nothing left of one."""
         self.api.delete_all("services", labels="e2e=1")
         eventually("Services gone", lambda: not self.api.list("services", labels="e2e=1"), 30)
-        eventually("routes gone", lambda: not self.routes() or self.clear_stale_frr(), 30)
+        eventually("routes gone", lambda: not self.all_routes() or self.clear_stale_frr(), 30)
         eventually("address blocks gone", lambda: not self.api.list("addressblocks"), 30)
 
     def clear_stale_frr(self):
         """FRR before 9.1.2 forgets to clear stale paths at End-of-RIB where a session had several of one prefix (its issue 17372)."""
-        left = set(self.routes())
+        left = set(self.all_routes())
         if self.router != "frr" or not left or left != stale_in_frr(self.cluster):
             return False
         print(f"    FRR kept stale paths of {', '.join(sorted(left))}: restarting it", flush=True)
@@ -278,7 +284,7 @@ users:
         for node, since in before.items():
             if since:
                 self.wait_for_session(node, since)
-        return not self.routes()
+        return not self.all_routes()
 
     def reset(self):
         """The same beginning for every test, also after one that left something behind."""
@@ -309,9 +315,16 @@ users:
         """Makes a Service, waits until a client is answered, and returns its address."""
         self.api.create("services", service(name, **options))
         address = self.address(name)
-        eventually(f"a route to {address}", lambda: self.routes().get(address), 20)
+        eventually(f"a route to {address}", lambda: self.hops(address), 20)
         self.reach(address)
         return address
+
+    def service_of(self, family, name):
+        """The same, with an address of that family."""
+        if family == 4:
+            return self.service(name)
+        self.apply(eip("pool6", POOL6))
+        return self.service(name, annotations=dict(OPT_IN, **{POOL_KEY: "pool6"}), ipFamilies=["IPv6"])
 
     def address(self, name, seconds=20):
         return eventually(f"an address for Service {name}", lambda: addresses_of(self.api.get("services", name)), seconds)[0]
@@ -319,25 +332,32 @@ users:
     def reach(self, address, seconds=20):
         """Until the client is answered by way of each next hop: kube-proxy follows at most once a second, each node's on its own. The host
         `control` asks in the client's stead, since it can choose the way."""
-        for hop in sorted(self.routes().get(address, ())):
+        for hop in sorted(self.hops(address)):
             self.cluster.run("control", ["ip", "route", "replace", address, "via", hop])
             eventually(f"an answer of {address} by way of {hop}", lambda: self.ask(address, host="control"), seconds)
         self.cluster.run("control", ["ip", "route", "delete", address], check=False)
         eventually(f"the client reaches {address}", lambda: self.ask(address), seconds)
 
     def ask(self, address, path="/", host="client"):
-        done = self.cluster.run(host, ["curl", "-s", "--max-time", "2", f"http://{address}{path}"], check=False)
+        done = self.cluster.run(host, ["curl", "-s", "--max-time", "2", f"http://{bracketed(address)}{path}"], check=False)
         return done.stdout.strip() if done.returncode == 0 else ""
 
-    def all_next_hops(self):
-        return frozenset(self.cluster.address(node) for node in self.cluster.nodes)
+    def all_next_hops(self, family=4):
+        return frozenset(self.cluster.address(node, family) for node in self.cluster.nodes)
 
-    def routes(self):
-        return routes(self.cluster)
+    def routes(self, family=4):
+        return routes(self.cluster, family)
+
+    def all_routes(self):
+        return {**self.routes(4), **self.routes(6)}
+
+    def hops(self, address):
+        """The address's next hops in the router's kernel."""
+        return self.routes(6 if ":" in address else 4).get(address, frozenset())
 
     def wait_for_hops(self, address, hops, seconds=20):
         eventually(f"{address} by {', '.join(sorted(hops)) or 'nobody'}",
-                   lambda: self.routes().get(address, frozenset()) == frozenset(hops), seconds)
+                   lambda: self.hops(address) == frozenset(hops), seconds)
 
     def events(self, kind, name, space="default"):
         """(reason, message) of all events of an object. Those of objects without a namespace are in `default`."""
@@ -358,18 +378,18 @@ users:
                 return float(value)
         return None
 
-    def session(self, node, port=PORT):
+    def session(self, node, port=PORT, neighbor=ROUTER):
         """Since when the node's session with the router is established; None if it is not."""
         status, text = self.page(node, "/debug/state", port)
         sessions = json.loads(text).get("actual", {}).get("bgp", {}).get("sessions", []) if status == 200 else []
-        return next((one["uptime"] for one in sessions if one["neighbor"] == ROUTER and one["state"] == "ESTABLISHED"), None)
+        return next((one["uptime"] for one in sessions if one["neighbor"] == neighbor and one["state"] == "ESTABLISHED"), None)
 
-    def wait_for_session(self, node, before, seconds=60):
+    def wait_for_session(self, node, before, seconds=60, neighbor=ROUTER):
         """Until a session is up that is another than that of `before`."""
-        eventually(f"a new session of {node}", lambda: self.session(node) not in (None, before), seconds)
+        eventually(f"a new session of {node}", lambda: self.session(node, neighbor=neighbor) not in (None, before), seconds)
 
-    def record(self):
-        return RouteRecorder(self.cluster)
+    def record(self, family=4):
+        return RouteRecorder(self.cluster, family)
 
     def prober(self, address, spacing=0.01):
         return Prober(self.cluster, address, spacing=spacing)

@@ -12,29 +12,32 @@ import threading
 
 from system import LabError, pids_in_cgroup, run, set_sysctls, wait_until
 
-POOL_PREFIX = "203.0.113."   # addresses that tests give out
-MARK = "198.51.100.1"        # a route that only marks a moment in the monitor's output
+POOL_PREFIXES = {4: "203.0.113.", 6: "2001:db8:53:"}   # addresses that tests give out
+MARKS = {4: "198.51.100.1", 6: "2001:db8:6d::1"}   # routes that only mark a moment in the monitor's output
 
 
 def next_hops(text):
     return frozenset(re.findall(r"via (?:inet6 )?(\S+)", text))
 
 
-def routes(cluster):
+def routes(cluster, family=4):
     """The router's kernel routes to load balancers: {address: next hops}."""
     found = {}
-    for route in json.loads(cluster.run("router", ["ip", "-j", "-4", "route", "show"]).stdout):
-        if route["dst"].startswith(POOL_PREFIX):
+    for route in json.loads(cluster.run("router", ["ip", "-j", f"-{family}", "route", "show"]).stdout):
+        if route["dst"].startswith(POOL_PREFIXES[family]):
             hops = route.get("nexthops", [route])
-            found[route["dst"].removesuffix("/32")] = frozenset(hop["gateway"] for hop in hops if "gateway" in hop)
+            found[re.sub("/(32|128)$", "", route["dst"])] = frozenset(hop["gateway"] for hop in hops if "gateway" in hop)
     return found
 
 
 def stale_in_frr(cluster):
     """Addresses of which FRR has nothing but stale paths of sessions that are up again."""
-    text = run(["vtysh", "--vty_socket", cluster.router_dir, "-c", "show bgp ipv4 unicast json"]).stdout
-    prefixes = json.loads(text).get("routes", {})
-    return {prefix.removesuffix("/32") for prefix, paths in prefixes.items() if all(path.get("stale") for path in paths)}
+    found = set()
+    for family in POOL_PREFIXES:
+        text = run(["vtysh", "--vty_socket", cluster.router_dir, "-c", f"show bgp ipv{family} unicast json"]).stdout
+        prefixes = json.loads(text).get("routes", {})
+        found |= {re.sub("/(32|128)$", "", prefix) for prefix, paths in prefixes.items() if all(path.get("stale") for path in paths)}
+    return found
 
 
 class RouteEvent:
@@ -49,12 +52,13 @@ class RouteEvent:
 class RouteRecorder:
     """`ip monitor route` on the router, from `with` to its end. `events` has what happened to load balancers' routes, in order."""
 
-    def __init__(self, cluster):
-        self._cluster = cluster
+    def __init__(self, cluster, family=4):
+        self._cluster, self._family, self._mark_address = cluster, family, MARKS[family]
         self._events, self._marks = [], 0
 
     def __enter__(self):
-        self._process = self._cluster.popen("router", ["ip", "-ts", "-o", "-4", "monitor", "route"], stdout=subprocess.PIPE, text=True)
+        argv = ["ip", "-ts", "-o", f"-{self._family}", "monitor", "route"]
+        self._process = self._cluster.popen("router", argv, stdout=subprocess.PIPE, text=True)
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
         self._mark()
@@ -78,17 +82,17 @@ class RouteRecorder:
         seen = self._marks
 
         def shown():
-            self._cluster.run("router", ["ip", "route", "replace", "blackhole", MARK])
-            self._cluster.run("router", ["ip", "route", "delete", "blackhole", MARK])
+            self._cluster.run("router", ["ip", "route", "replace", "blackhole", self._mark_address])
+            self._cluster.run("router", ["ip", "route", "delete", "blackhole", self._mark_address])
             return self._marks > seen
         wait_until(shown, 10, "`ip monitor` on the router")
 
     def _read(self):
         for line in self._process.stdout:
             stamp, deleted, address, rest = re.fullmatch(r"\[(\S+)\] (Deleted )?(?:blackhole )?(\S+)(.*)\n?", line).groups()
-            if address == MARK:
+            if address == self._mark_address:
                 self._marks += 1
-            elif address.startswith(POOL_PREFIX):
+            elif address.startswith(POOL_PREFIXES[self._family]):
                 at = datetime.datetime.fromisoformat(stamp).timestamp()
                 self._events.append(RouteEvent(at, address, next_hops(rest), bool(deleted)))
 

@@ -84,6 +84,21 @@ class SmallRouter:
         if "loopback" in self.settings:
             self._ip("delete", f"{self.address}/32", "lo")
 
+    # -- misfortune
+
+    def kill(self):
+        """As a crash: nobody is told. `start` begins anew."""
+        self._process.kill()
+        self._process.wait(10)
+
+    def reset_connections(self):
+        """Its end of each TCP connection is reset, as by somebody on the way."""
+        self.cluster.run(HOST, ["ss", "-K", "src", f"[{self.address}]"])
+
+    def end_sessions(self):
+        """By a NOTIFICATION, as somebody who changes its configuration does."""
+        self.ask("restart all" if self.kind == "bird" else "clear bgp *")
+
     def _ip(self, what, address, interface, family=4):
         nodad = ["nodad"] if family == 6 and what == "replace" else []
         self.cluster.run(HOST, ["ip", "address", what, address, "dev", interface, *nodad], check=what == "replace")
@@ -172,6 +187,17 @@ protocol device {{ }}
         return Session(peer["connectionsEstablished"], peer["remoteAs"], peer["remoteRouterId"], peer["bgpTimerHoldTimeMsecs"] // 1000,
                        peer["bgpTimerKeepAliveIntervalMsecs"] // 1000)
 
+    def restart_time(self, node):
+        """How long the node said that it may be away in a graceful restart, in seconds; None if it spoke of none."""
+        if self.kind == "bird":
+            said = self.ask(f'show protocols all "{node}"').partition("Neighbor capabilities")[2].partition("Session:")[0]
+            found = re.search(r"Graceful restart\s+Restart time: (\d+)", said)
+            return found and int(found[1])
+        capabilities = self._neighbor(node)["neighborCapabilities"]
+        if "eceived" not in capabilities.get("gracefulRestartCapability", ""):   # received, or advertisedAndReceived
+            return None
+        return capabilities["gracefulRestartRemoteTimerMsecs"] // 1000
+
     def _neighbor(self, node):
         address = self._node_address(node)
         return json.loads(self.ask(f"show bgp neighbors {address} json"))[address]
@@ -229,11 +255,12 @@ protocol device {{ }}
         return found
 
     def paths(self, address):
-        """What it learned of one IPv4 address: a list of AttributedPath."""
+        """What it learned of one address: a list of AttributedPath."""
         return self._bird_paths(address) if self.kind == "bird" else self._frr_paths(address)
 
     def _bird_paths(self, address):
-        text = self.ask(f"show route table master4 all {address}/32")
+        table, bits = ("master6", 128) if ":" in address else ("master4", 32)
+        text = self.ask(f"show route table {table} all {address}/{bits}")
         if "Network not found" in text:
             return []
         found = []
@@ -248,14 +275,16 @@ protocol device {{ }}
 
     def _frr_paths(self, address):
         node_of = {self._node_address(node): node for node in self.nodes}
-        answer = json.loads(self.ask(f"show bgp ipv4 unicast {address}/32 json"))
+        family, bits = ("ipv6", 128) if ":" in address else ("ipv4", 32)
+        answer = json.loads(self.ask(f"show bgp {family} unicast {address}/{bits} json"))
         found = []
         for path in answer.get("paths", []):
             named = {"noExport": (65535, 65281), "gracefulShutdown": (65535, 0)}
             words = [*path.get("community", {}).get("list", []), *path.get("largeCommunity", {}).get("list", [])]
             communities = frozenset(named[word] if word in named else tuple(map(int, word.split(":"))) for word in words)
             numbers = [number for segment in path["aspath"]["segments"] for number in segment["list"]]
-            found.append(AttributedPath(node_of[path["peer"]["peerId"]], path["nexthops"][0]["ip"], tuple(numbers), communities,
+            hop = next(hop["ip"] for hop in path["nexthops"] if hop.get("scope") != "link-local")
+            found.append(AttributedPath(node_of[path["peer"]["peerId"]], hop, tuple(numbers), communities,
                                         path.get("metric"), path.get("locPrf")))
         return found
 
@@ -357,12 +386,72 @@ def break_what_is_up(connection, trap):
     connection.sendall(MARKER + b"\xff\xff\x02")
 
 
+def update(withdrawn=b"", attributes=b"", announced=b""):
+    body = struct.pack("!H", len(withdrawn)) + withdrawn + struct.pack("!H", len(attributes)) + attributes + announced
+    return MARKER + struct.pack("!HB", 19 + len(body), 2) + body
+
+
+def prefixes(begin, end):
+    """Networks of 24 bits, 10.0.0.0 and upward, as they are written in an UPDATE."""
+    return b"".join(b"\x18" + struct.pack("!I", (10 << 16) + number)[1:] for number in range(begin, end))
+
+
+def flood(connection, trap, batches):
+    """A good session, and as many UPDATEs as go through it. `trap.sent` counts prefixes, announced and withdrawn, of all connections."""
+    connection.sendall(open_message(trap.as_number, trap.address) + KEEPALIVE)
+    connection.settimeout(1)
+    threading.Thread(target=swallow, args=(connection, trap), daemon=True).start()
+    for message, count in batches(trap):
+        if trap.ended:
+            return
+        connection.settimeout(60)   # it may take its time
+        connection.sendall(message + KEEPALIVE)
+        trap.sent += count
+    while not trap.pause(2):
+        connection.sendall(KEEPALIVE)
+
+
+def swallow(connection, trap):
+    with contextlib.suppress(OSError):
+        while not trap.ended and connection.recv(65536):
+            pass
+
+
+def route_attributes(trap):
+    as_path = struct.pack("!BBI", 2, 1, trap.as_number)
+    return (b"\x40\x01\x01\x00" + b"\x40\x02" + bytes([len(as_path)]) + as_path
+            + b"\x40\x03\x04" + socket.inet_aton(trap.address))
+
+
+def ever_the_same(trap):
+    """5,000 prefixes, announced and withdrawn, over and over."""
+    batches = [prefixes(begin, begin + 500) for begin in range(0, 5000, 500)]
+    while True:
+        yield from ((update(attributes=route_attributes(trap), announced=batch), 500) for batch in batches)
+        yield from ((update(withdrawn=batch), 500) for batch in batches)
+
+
+def ever_new_ones(trap):
+    """A million prefixes, more than any table of the Internet has."""
+    for begin in range(0, 1_000_000, 500):
+        yield update(attributes=route_attributes(trap), announced=prefixes(begin, begin + 500)), 500
+
+
+def change_all_the_time(connection, trap):
+    flood(connection, trap, ever_the_same)
+
+
+def announce_without_end(connection, trap):
+    flood(connection, trap, ever_new_ones)
+
+
 class Trap:
-    """A TCP server at a router's address that does `deed` with each connection. `met` counts them."""
+    """A TCP server at a router's address that does `deed` with each connection. `met` counts them, `left` those that are over."""
 
     def __init__(self, cluster, number, deed, as_number=65100):
         self.cluster, self.number, self.address, self.as_number = cluster, number, address_of(number), as_number
         self._deed, self._over, self.met = deed, threading.Event(), 0
+        self.sent = self.left = 0
 
     @property
     def ended(self):
@@ -398,3 +487,4 @@ class Trap:
         with connection, contextlib.suppress(OSError):
             connection.settimeout(2)
             self._deed(connection, self)
+        self.left += 1

@@ -4,7 +4,7 @@ table."""
 import json
 import subprocess
 
-from harness import OPT_IN, SPACE, E2eTest, bgp_conf, bgp_peer, eip, eventually, steadily
+from harness import OPT_IN, POOL6, POOL_KEY, ROUTER6, SPACE, E2eTest, bgp_conf, bgp_peer, eip, eventually, steadily
 from small_router import SmallRouter, start_all
 
 EXCLUDE = "node.kubernetes.io/exclude-from-external-load-balancers"
@@ -14,7 +14,7 @@ POLICY = """
 [[defined-sets.prefix-sets]]
 prefix-set-name = "marked"
 [[defined-sets.prefix-sets.prefix-list]]
-ip-prefix = "{prefix}/32"
+ip-prefix = "{prefix}"
 [[defined-sets.neighbor-sets]]
 neighbor-set-name = "first"
 neighbor-info-list = ["{neighbor}"]
@@ -41,11 +41,12 @@ NO_EXPORT, GRACEFUL_SHUTDOWN = (65535, 65281), (65535, 0)
 class Advertisements(E2eTest):
     routers = ("bird", "frr")
     berth = "processes"
+    family, pool, other_pool, router, aggregate = 4, "pool", "203.0.113.128/25", "router", "203.0.113.0/24"
 
     @classmethod
     def setUpClass(cls):
         cls.start_berths("--drain-wait", "3")
-        cls.small = {name: SmallRouter(cls.lab.cluster, name, number, **settings)
+        cls.small = {name: SmallRouter(cls.lab.cluster, name, number, family=cls.family, **settings)
                      for name, number, settings in (("first", 131, {}), ("second", 132, {}),
                                                     ("internal", 133, {"as_number": AS, "internal": True}))}
         cls.addClassCleanup(cls.remove)
@@ -66,6 +67,16 @@ class Advertisements(E2eTest):
         for name, router in self.small.items():
             eventually(f"sessions of {name}", lambda router=router: router.up() == set(self.lab.cluster.nodes))
         self.began = {name: router.sessions() for name, router in self.small.items()}
+
+    def service(self, name, annotations=OPT_IN):
+        """Its address, which a client reaches."""
+        return self.lab.service(name, annotations=annotations)
+
+    def node(self, name):
+        return self.lab.cluster.address(name, self.family)
+
+    def host(self, address):
+        return f"{address}/{32 if self.family == 4 else 128}"
 
     def advertise(self, *entries, **more):
         self.lab.apply(bgp_conf(advertisements=list(entries), **more))
@@ -89,22 +100,22 @@ class Advertisements(E2eTest):
 
     def test_communities_of_a_pool(self):
         """Standard, large, well-known and named communities reach every router, and go again, without a withdrawal or a flap."""
-        address = self.lab.service("web")
+        address = self.service("web")
         self.wait_for("first", address, communities=frozenset())
-        self.advertise({"pools": ["pool"], "communities": ["64512:100", "64512:1:2", "no-export", "backup"]},
+        self.advertise({"pools": [self.pool], "communities": ["64512:100", "64512:1:2", "no-export", "backup"]},
                        communityNames={"backup": "64512:7"})
-        with self.lab.record() as recorder:
+        with self.lab.record(self.family) as recorder:
             for name in self.small:
                 self.wait_for(name, address, communities=frozenset({(64512, 100), (64512, 1, 2), NO_EXPORT, (64512, 7)}))
             self.advertise()
             for name in self.small:
                 self.wait_for(name, address, communities=frozenset())
-            self.assertEqual([event for event in recorder.events(address) if event.hops != self.lab.all_next_hops()], [])
+            self.assertEqual([event for event in recorder.events(address) if event.hops != self.lab.all_next_hops(self.family)], [])
         self.assert_no_flap()
 
     def test_med_and_local_preference(self):
         """MED reaches every router, LOCAL_PREF those of our own AS."""
-        address = self.lab.service("web")
+        address = self.service("web")
         self.advertise({"med": 50, "localPref": 70})
         self.wait_for("first", address, med=50)
         self.wait_for("internal", address, med=50, local_pref=70)
@@ -112,7 +123,7 @@ class Advertisements(E2eTest):
 
     def test_prepend(self):
         """The AS path is longer for routers of other ASs, and as ever for those of our own."""
-        address = self.lab.service("web")
+        address = self.service("web")
         self.advertise({"asPathPrepend": 2})
         self.wait_for("first", address, as_path=(AS, AS, AS))
         self.wait_for("internal", address, as_path=())
@@ -121,15 +132,15 @@ class Advertisements(E2eTest):
 
     def test_pools_to_routers(self):
         """A pool goes to the routers that are named, another one to all; a change reaches those whom it concerns."""
-        self.lab.apply(eip("other", "203.0.113.128/25"))
-        self.advertise({"pools": ["pool"], "peers": ["first", "router"]})
-        address = self.lab.service("web")
-        elsewhere = self.lab.service("web2", annotations=dict(OPT_IN, **{"eip.openelb.kubesphere.io/v1alpha2": "other"}))
+        self.lab.apply(eip("other", self.other_pool))
+        self.advertise({"pools": [self.pool], "peers": ["first", self.router]})
+        address = self.service("web")
+        elsewhere = self.service("web2", annotations=dict(OPT_IN, **{POOL_KEY: "other"}))
         self.wait_for("first", address)
         self.wait_for("second", elsewhere)
         self.wait_for("internal", elsewhere)
         steadily("only the first has it", lambda: not self.small["second"].paths(address) and not self.small["internal"].paths(address), 2)
-        self.advertise({"pools": ["pool"], "peers": ["second", "router"]})
+        self.advertise({"pools": [self.pool], "peers": ["second", self.router]})
         self.wait_for("second", address)
         self.wait_for_none("first", address)
         self.advertise()
@@ -140,9 +151,9 @@ class Advertisements(E2eTest):
     def test_a_service_says_it_for_itself(self):
         """Annotations of a Service: its routers only, its attributes before those of the pool; what can't be read is told."""
         self.advertise({"communities": ["64512:1"], "med": 5})
-        self.lab.service("other")
-        address = self.lab.service("web", annotations=dict(OPT_IN, **{KEY + "communities": "64512:2,nonsense", KEY + "med": "9",
-                                                                     KEY + "peers": "first,router"}))
+        self.service("other")
+        address = self.service("web", annotations=dict(OPT_IN, **{KEY + "communities": "64512:2,nonsense", KEY + "med": "9",
+                                                                     KEY + "peers": f"first,{self.router}"}))
         self.wait_for("first", address, communities=frozenset({(64512, 1), (64512, 2)}), med=9)
         self.wait_for_none("second", address)
         told = "nonsense"
@@ -154,7 +165,7 @@ class Advertisements(E2eTest):
         """serviceSelector: what is said is said of the Services that it takes; a label that comes or goes is enough."""
         label = lambda value: self.lab.api.patch("services", "web", {"metadata": {"labels": {"tier": value}}})
         self.advertise({"communities": ["64512:1"], "serviceSelector": {"matchLabels": {"tier": "front"}}})
-        address = self.lab.service("web")
+        address = self.service("web")
         self.wait_for("first", address, communities=frozenset())
         label("front")
         self.wait_for("first", address, communities=frozenset({(64512, 1)}))
@@ -164,11 +175,11 @@ class Advertisements(E2eTest):
 
     def test_next_hops_by_label(self):
         """nodeSelector: only nodes that it takes are next hops, at the routers that it is about."""
-        address = self.lab.service("web")
+        address = self.service("web")
         self.wait_for("first", address)
         self.advertise({"peers": ["first"], "nodeSelector": {"matchLabels": {"kubernetes.io/hostname": "node2"}}},
-                       {"peers": ["second", "internal", "router"]})
-        only = {self.lab.cluster.address("node2")}
+                       {"peers": ["second", "internal", self.router]})
+        only = {self.node("node2")}
         eventually("node2 alone", lambda: {path.next_hop for path in self.small["first"].paths(address)} == only)
         self.wait_for("second", address)
         self.advertise()
@@ -177,16 +188,17 @@ class Advertisements(E2eTest):
 
     def test_aggregate(self):
         """aggregates: those routers get the prefix instead of the host routes, as long as one of its addresses is there."""
-        self.advertise({"peers": ["first"], "aggregates": ["203.0.113.0/24"]}, {"peers": ["second", "internal", "router"]})
-        addresses = {self.lab.service("web"), self.lab.service("web2")}
-        hops = {node: self.lab.all_next_hops() for node in self.lab.cluster.nodes}
-        eventually("the aggregate", lambda: self.small["first"].hops() == {"203.0.113.0/24": hops})
-        eventually("host routes", lambda: self.small["second"].hops() == {address: hops for address in addresses})
+        self.advertise({"peers": ["first"], "aggregates": [self.aggregate]}, {"peers": ["second", "internal", self.router]})
+        addresses = {self.service("web"), self.service("web2")}
+        hops = {node: {self.node(hop) for hop in self.lab.cluster.nodes} for node in self.lab.cluster.nodes}
+        has = lambda name: self.small[name].hops(self.family)
+        eventually("the aggregate", lambda: has("first") == {self.aggregate: hops})
+        eventually("host routes", lambda: has("second") == {address: hops for address in addresses})
         self.lab.api.delete("services", "web")
-        eventually("one host route", lambda: len(self.small["second"].hops()) == 1)
-        steadily("the aggregate stays", lambda: self.small["first"].hops() == {"203.0.113.0/24": hops}, 1)
+        eventually("one host route", lambda: len(has("second")) == 1)
+        steadily("the aggregate stays", lambda: has("first") == {self.aggregate: hops}, 1)
         self.lab.api.delete("services", "web2")
-        eventually("nothing", lambda: self.small["first"].hops() == {})
+        eventually("nothing", lambda: has("first") == {})
         self.assert_no_flap()
 
     def policy(self, text):
@@ -199,9 +211,9 @@ class Advertisements(E2eTest):
 
     def test_policy(self):
         """spec.policy: GoBGP's language, as in OpenELB; an edit is in force at once, a wrong one is told and changes nothing."""
-        address, other = self.lab.service("web"), self.lab.service("web2")
-        self.policy(POLICY.format(prefix=address, community="64512:40", neighbor=self.small["first"].address))
-        self.advertise({"med": 5}, {"peers": ["first", "second", "internal", "router"], "communities": ["64512:9"]}, policy="e2e-policy")
+        address, other = self.service("web"), self.service("web2")
+        self.policy(POLICY.format(prefix=self.host(address), community="64512:40", neighbor=self.small["first"].address))
+        self.advertise({"med": 5}, {"peers": ["first", "second", "internal", self.router], "communities": ["64512:9"]}, policy="e2e-policy")
         marked = frozenset({(64512, 9), (64512, 40)})
         self.wait_for("first", address, communities=marked, med=5)
         self.wait_for("first", other, communities=frozenset({(64512, 9)}))
@@ -211,25 +223,25 @@ class Advertisements(E2eTest):
             said = lambda words: [text for _, text in self.lab.events("BgpConf", "default") if words in text]
             self.figure(eventually("the Event", lambda: said("spec.policy: line 2: policy-definitions[0].name"))[0])
             # Only gobgpd itself knows that this is no regular expression.
-            self.policy(POLICY.format(prefix=address, community="64512:41", neighbor=self.small["first"].address) + """
+            self.policy(POLICY.format(prefix=self.host(address), community="64512:41", neighbor=self.small["first"].address) + """
 [[defined-sets.bgp-defined-sets.as-path-sets]]
 as-path-set-name = "wrong"
 as-path-list = ["("]
 """)
             self.figure(eventually("the other Event", lambda: said("gobgpd refuses it"))[0])
             steadily("the former policy", lambda: self.has("first", address, communities=marked), 1)
-            self.policy(POLICY.format(prefix=other, community="64512:42", neighbor=self.small["first"].address))
+            self.policy(POLICY.format(prefix=self.host(other), community="64512:42", neighbor=self.small["first"].address))
             self.wait_for("first", other, communities=frozenset({(64512, 9), (64512, 42)}))
             self.wait_for("first", address, communities=frozenset({(64512, 9)}))
-            self.assertEqual([event for event in recorder.events(address) if event.hops != self.lab.all_next_hops()], [])
+            self.assertEqual([event for event in recorder.events(address) if event.hops != {self.node(hop) for hop in self.berths}], [])
         self.advertise()
         self.wait_for("first", other, communities=frozenset())
         self.assert_no_flap()
 
     def test_policy_that_rejects(self):
         """default-export-policy: what no policy accepts is told to nobody; without the policy all is told again."""
-        address, other = self.lab.service("web"), self.lab.service("web2")
-        self.policy(POLICY.format(prefix=address, community="64512:40", neighbor=self.small["first"].address)
+        address, other = self.service("web"), self.service("web2")
+        self.policy(POLICY.format(prefix=self.host(address), community="64512:40", neighbor=self.small["first"].address)
                     + 'default-export-policy = "reject-route"\n')
         self.advertise(policy="e2e-policy")
         self.wait_for("first", address, communities=frozenset({(64512, 40)}))
@@ -241,8 +253,8 @@ as-path-list = ["("]
 
     def test_engine_is_killed(self):
         """Who must not hear of an address does not hear of it while the engine is started anew."""
-        self.advertise({"pools": ["pool"], "peers": ["first", "router"], "communities": ["64512:1"]})
-        address = self.lab.service("web")
+        self.advertise({"pools": [self.pool], "peers": ["first", self.router], "communities": ["64512:1"]})
+        address = self.service("web")
         self.wait_for("first", address)
         process = self.berths["node1"]
         subprocess.run(["kill", "-9", str(process.engine())], check=True)
@@ -254,23 +266,23 @@ as-path-list = ["("]
     def test_drain(self):
         """`berth drain NODE`: its routes are marked first and then withdrawn, while the others stay; it comes back by --undo."""
         lab = self.lab
-        address = lab.service("web")
+        address = self.service("web")
         self.wait_for("first", address)
-        leaving = lab.cluster.address("node2")
+        leaving = self.node("node2")
         argv = [lab.program, "drain", "node2", "--kubeconfig", lab.cluster.kubeconfig]
         self.addCleanup(lab.cluster.kubectl, "label", "node", "node2", EXCLUDE + "-")
-        with lab.record() as recorder, lab.prober(address) as prober:
+        with lab.record(self.family) as recorder, lab.prober(address) as prober:
             process = lab.cluster.popen("control", argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
             self.addCleanup(process.kill)
             marked = lambda: {path.next_hop for path in self.small["first"].paths(address) if GRACEFUL_SHUTDOWN in path.communities}
             eventually("the mark", lambda: marked() == {leaving} or process.poll() is not None, 5)
             self.assertIsNone(process.poll(), process.poll() is not None and process.communicate()[0])
-            self.assertEqual({path.next_hop for path in self.small["first"].paths(address)}, lab.all_next_hops())
+            self.assertEqual({path.next_hop for path in self.small["first"].paths(address)}, lab.all_next_hops(self.family))
             said = process.communicate(timeout=30)[0]
             self.assertEqual(process.returncode, 0, said)
             self.assertIn("no speaker announces it", said)
             eventually("the withdrawal", lambda: {path.next_hop for path in self.small["first"].paths(address)}
-                       == {lab.cluster.address("node1")}, 1)
+                       == {self.node("node1")}, 1)
             self.assert_no_deletion(recorder, address)
         self.figure(prober.summary())
         conf = lab.api.get("bgpconfs", "default")["status"]["nodesConfStatus"]
@@ -279,6 +291,28 @@ as-path-list = ["("]
         self.wait_for("first", address, communities=frozenset())
         self.assert_no_flap()
 
+    def test_taint(self):
+        """The taint of a node that is about to be removed: its routes are marked first and then withdrawn; without it they are back."""
+        kubectl, taint = self.lab.cluster.kubectl, "ToBeDeletedByClusterAutoscaler"
+        address, leaving = self.service("web"), self.node("node2")
+        self.wait_for("first", address)
+        self.addCleanup(kubectl, "taint", "node", "node2", f"{taint}-", check=False)
+        kubectl("taint", "node", "node2", f"{taint}=soon:NoSchedule")
+        marked = lambda: {path.next_hop for path in self.small["first"].paths(address) if GRACEFUL_SHUTDOWN in path.communities}
+        eventually("the mark", lambda: marked() == {leaving}, 5)
+        eventually("the withdrawal", lambda: {path.next_hop for path in self.small["first"].paths(address)} == {self.node("node1")}, 10)
+        kubectl("taint", "node", "node2", f"{taint}-")
+        self.wait_for("first", address, communities=frozenset())
+        self.assert_no_flap()
+
+    def test_nobody_listens(self):
+        """listenPort -1: gobgpd has sessions, and listens nowhere."""
+        for node in self.lab.cluster.nodes:
+            sockets = self.lab.cluster.run(node, ["ss", "-Htnap"]).stdout.splitlines()
+            states = {line.split()[0] for line in sockets if f"pid={self.berths[node].gobgpd()}," in line}
+            self.assertIn("ESTAB", states)
+            self.assertNotIn("LISTEN", states)
+
     def test_drain_of_nobody(self):
         """A node that is none, and a name that is none, are said to be so."""
         for name, words in (("nobody", "not found"), ("../secrets", "is not the name of a Node")):
@@ -286,3 +320,18 @@ as-path-list = ["("]
             done = self.lab.cluster.run("control", argv, check=False)
             self.assertEqual(done.returncode, 2)
             self.assertIn(words, done.stderr)
+
+
+class AdvertisementsIpv6(Advertisements):
+    """The same of IPv6 addresses, by IPv6 sessions."""
+    family, pool, other_pool, router, aggregate = 6, "pool6", "2001:db8:53:1::/112", "router6", "2001:db8:53::/48"
+    # Nothing of a family is in them.
+    test_drain_of_nobody = test_engine_is_killed = test_nobody_listens = test_taint = test_services_by_label = None
+    test_policy_that_rejects = None
+
+    def setUp(self):
+        super().setUp()
+        self.lab.apply(eip("pool6", POOL6), bgp_peer("router6", ROUTER6))
+
+    def service(self, name, annotations=OPT_IN):
+        return self.lab.service(name, annotations={POOL_KEY: "pool6", **annotations}, ipFamilies=["IPv6"])

@@ -15,8 +15,8 @@ import time
 import unittest
 
 from harness import ENGINE, GOBGPD, OPT_IN, POOL_KEY, SPACE, E2eTest, bgp_conf, bgp_peer, eip, eventually, only_with_gobgpd, service, steadily
-from small_router import (SmallRouter, Trap, address_of, answer_slowly, ask_bird, break_what_is_up, reset, say_nothing, send_garbage,
-                          start_all)
+from small_router import (SmallRouter, Trap, address_of, announce_without_end, answer_slowly, ask_bird, break_what_is_up,
+                          change_all_the_time, reset, say_nothing, send_garbage, start_all)
 from system import run
 
 SECRET = "s3cr3t-of-the-peer-settings"
@@ -55,6 +55,8 @@ ROUTERS = [
     ("through", 123, {}, {"transport": {"bindInterface": "eth0"}}),
     ("near", 124, {"near": True}, {"ttlSecurity": {"enabled": True}}),
     ("extended", 125, {"extended": True}, {}),
+    ("patient", 126, {}, {"gracefulRestart": {"enabled": True, "restartTime": 77, "deferralTime": 1}}),
+    ("impatient", 127, {}, {"gracefulRestart": {"enabled": False}}),
     ("single", 119, {}, {"afiSafis": [{"config": {"family": {"afi": "AFI_IP", "safi": "SAFI_UNICAST"}, "enabled": True}}]}),
 ]
 
@@ -212,7 +214,7 @@ class PeerSettings(E2eTest):
         """Resident memory in MB: {"berth": of the larger one, "engine": of the larger one}"""
         def of(pid):
             text = pathlib.Path(f"/proc/{pid}/status").read_text()
-            return int(next(line.split()[1] for line in text.splitlines() if line.startswith("VmRSS:"))) / 1024
+            return int(next((line.split()[1] for line in text.splitlines() if line.startswith("VmRSS:")), 0)) / 1024   # none: it ends
         return {"berth": max(of(process.process.pid) for process in self.berths.values()),
                 "engine": max(of(process.engine()) for process in self.berths.values())}
 
@@ -409,6 +411,11 @@ class PeerSettings(E2eTest):
         self.wait_for_sessions("changing")
         self.assertEqual([one.hold for one in self.sessions("changing").values()], [21, 21])
 
+    def test_graceful_restart(self):
+        """gracefulRestart of a BgpPeer: the router hears the restart time, or that there is no graceful restart."""
+        for name, seconds in (("patient", 77), ("impatient", None), ("plain", 120)):
+            self.assertEqual({self.small[name].restart_time(node) for node in self.lab.cluster.nodes}, {seconds}, name)
+
     @only_with_gobgpd
     def test_tcp_mss(self):
         """transport.tcpMss: the router sends no larger segments."""
@@ -504,6 +511,53 @@ class PeerSettings(E2eTest):
             self.wait_for_sessions("labelled", [])
             eventually("no status", lambda: not self.status("labelled"))
 
+    @contextlib.contextmanager
+    def with_another_as(self, number):
+        """The router `changing` is started anew with another AS, and in the end with its own."""
+        router = self.small["changing"]
+        former = router.as_number
+
+        def start_as(number):
+            router.kill()
+            router.as_number = number
+            router.start().wait()
+        self.addCleanup(lambda: router.as_number == former or start_as(former))
+        start_as(number)
+        yield
+        start_as(former)
+        self.wait_for_sessions("changing", seconds=30)
+        self.wait_for_routes("changing")
+
+    def test_router_changes_its_as(self):
+        """A router comes back with another AS: no session, others stay, memory too; with the former one it is back, with all routes."""
+        before = self.memory()
+        with self.others_stay("changing"):
+            with self.with_another_as(65299):
+                self.without_session("changing", 8)   # there were some attempts
+                self.new_service_is_announced("plain")
+        for program, megabytes in self.memory().items():
+            self.assertLess(megabytes - before[program], 20)
+
+    def test_wrong_as_is_told(self):
+        """A router with another AS than its BgpPeer says: lastError, `berth bgp` and an Event speak of the AS that was expected."""
+        neighbor, words = self.small["changing"].address, ("AS", str(self.small["changing"].as_number))   # gobgpd keeps the other to itself
+        with self.with_another_as(65299):
+            told = lambda text: all(word in (text or "") for word in words)
+            try:
+                eventually("it is told", lambda: told(self.last_error("node1", neighbor)), 20)
+            except AssertionError as error:
+                raise AssertionError(f"{error}; lastError: {self.last_error('node1', neighbor)}") from None
+            self.figure(self.last_error("node1", neighbor))
+            argv = [self.lab.program, "bgp", "--run-dir", self.berths["node1"].folder]
+            line = next(line for line in self.lab.cluster.run("node1", argv).stdout.splitlines() if neighbor in line)
+            self.assertTrue(told(line), line)
+            self.figure(self.told("BgpPeer", "changing", *words))
+
+    def last_error(self, node, neighbor):
+        """Of the node's session with a router; None if there is no such session."""
+        state = json.loads(self.lab.page(node, "/debug/state")[1])["actual"]["bgp"]["sessions"]
+        return next((one["lastError"] for one in state if one["neighbor"] == neighbor), None)
+
     # -- BgpConf
 
     def test_cni_label_of_conf(self):
@@ -540,6 +594,20 @@ class PeerSettings(E2eTest):
             for address in self.addresses[4]:
                 self.lab.wait_for_hops(address, self.lab.all_next_hops())
                 self.assert_no_deletion(recorder, address)
+
+    def test_listen_addresses(self):
+        """listenAddresses: gobgpd listens there and nowhere else; who is dialled has all routes again."""
+        def listens(node):
+            text = self.lab.cluster.run(node, ["ss", "-Hltn", "sport", "=", f":{LISTEN_PORT}"]).stdout
+            return {line.split()[3] for line in text.splitlines()}
+        self.addCleanup(self.wait_for_routes, "dials")
+        self.addCleanup(self.change_conf, listenAddresses=None)
+        self.change_conf(listenAddresses=["127.0.0.1"])
+        for node in self.lab.cluster.nodes:
+            eventually("one address", lambda node=node: listens(node) == {f"127.0.0.1:{LISTEN_PORT}"})
+        for name in ("plain", "internal"):
+            self.wait_for_routes(name)
+        self.wait_for_sessions("dials", [])
 
     def test_router_id(self):
         """routerId in a cluster of several nodes: an Event says why not, routers see each node's own, no session ends."""
@@ -610,6 +678,36 @@ class PeerSettings(E2eTest):
             self.assertLess(after[program] - before[program], limit)
         for node in self.lab.cluster.nodes:
             self.assertEqual(len(self.table(node)), len(self.addresses[4]))
+
+    def test_flood_of_changes(self):
+        """A router announces and withdraws as fast as it is let: sessions of others stay, memory stays within bounds."""
+        with self.flooded_by(change_all_the_time, 150) as trap:
+            eventually("100,000 changes", lambda: trap.sent > 100_000, 60)
+
+    def test_flood_without_end(self):
+        """A router announces a million routes to each node: sessions of others stay, memory stays within bounds."""
+        with self.flooded_by(announce_without_end, 151) as trap:
+            eventually("all sent, or the nodes hung up", lambda: trap.sent >= 2_000_000 or trap.left >= 2, 120)
+
+    @contextlib.contextmanager
+    def flooded_by(self, deed, number):
+        before = self.memory()
+        trap = Trap(self.lab.cluster, number, deed).start()
+        # What it announced takes gobgpd a while to forget.
+        self.addCleanup(eventually, "no flood", lambda: all(self.last_error(node, trap.address) is None for node in self.berths), 60)
+        self.addCleanup(trap.stop)
+        self.addCleanup(self.lab.api.delete, "bgppeers", "flood")
+        with self.others_stay():
+            self.lab.apply(dict(peer_of(self.small["plain"], {"conf": {"neighborAddress": trap.address, "peerAs": trap.as_number}}),
+                                metadata={"name": "flood"}))
+            yield trap
+            waits = self.new_service_is_announced("plain")
+            after = self.memory()
+        self.figure(f"{trap.sent:,} changes sent in {trap.met} connections; a Service's route came and went in "
+                    + ", ".join(f"{wait:.2f} s" for wait in waits))
+        for program, limit in (("berth", 20), ("gobgpd", 200)):
+            self.figure(f"{program}: {before[program]:.0f} MB before, {after[program]:.0f} MB now")
+            self.assertLess(after[program] - before[program], limit)
 
     def received(self, node, router):
         """How many routes the node's engine has heard from a router."""

@@ -4,7 +4,7 @@ import signal
 import time
 
 from api import Watch
-from harness import SPACE, E2eTest, Process, eventually
+from harness import ROUTER, ROUTER6, SPACE, E2eTest, Process, bgp_peer, eventually
 from system import send
 
 KILLS = 5
@@ -70,20 +70,24 @@ class Killed(E2eTest):
 class Pods(E2eTest):
     """Each thing once, as installed."""
     routers = ("bird", "frr")
+    family, neighbor = 4, ROUTER
+
+    def session(self, node):
+        return self.lab.session(node, neighbor=self.neighbor)
 
     def watched(self, act):
         """Does something while a router and a client look on: nothing may be seen. `act` answers which nodes' sessions it breaks."""
-        address = self.lab.service("kept")
-        self.lab.wait_for_hops(address, self.lab.all_next_hops())
-        with self.lab.record() as recorder, self.lab.prober(address) as prober:
-            before = {node: self.lab.session(node) for node in self.lab.cluster.nodes}
+        address, hops = self.lab.service_of(self.family, "kept"), self.lab.all_next_hops(self.family)
+        self.lab.wait_for_hops(address, hops)
+        with self.lab.record(self.family) as recorder, self.lab.prober(address) as prober:
+            before = {node: self.session(node) for node in self.lab.cluster.nodes}
             for node in act():
-                self.lab.wait_for_session(node, before[node])
+                self.lab.wait_for_session(node, before[node], neighbor=self.neighbor)
             self.lab.wait_for_pods(120)
-            second = self.lab.service("second")
-            self.lab.wait_for_hops(second, self.lab.all_next_hops())
+            second = self.lab.service_of(self.family, "second")
+            self.lab.wait_for_hops(second, hops)
             self.assert_no_deletion(recorder, address)
-            self.assertEqual([e for e in recorder.events(address) if e.hops != self.lab.all_next_hops()], [], "a next hop went")
+            self.assertEqual([e for e in recorder.events(address) if e.hops != hops], [], "a next hop went")
         self.assert_nothing_lost(prober)
         self.assertEqual(self.lab.address("kept"), address)
 
@@ -124,6 +128,18 @@ class Pods(E2eTest):
             self.assertFalse(before & {pod["metadata"]["uid"] for pod in self.lab.berth_pods()})
             return self.lab.cluster.nodes
         self.watched(act)
+
+
+class PodsIpv6(Pods):
+    """The same by IPv6: sessions and addresses."""
+    family, neighbor = 6, ROUTER6
+    test_leader_killed = test_pod_deleted = None   # nothing of a family in them
+
+    def setUp(self):
+        super().setUp()
+        self.lab.apply(bgp_peer("router6", ROUTER6))
+        for node in self.lab.cluster.nodes:
+            eventually(f"IPv6 session of {node}", lambda node=node: self.session(node), 40)
 
 
 class DeletedMeanwhile(E2eTest):
