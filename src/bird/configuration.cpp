@@ -227,7 +227,7 @@ bool same_peer(const BgpPeerConfig& a, const BgpPeerConfig& b) {
   const BgpGlobal global{.as = 1, .router_id = {}, .listen_port = -1, .listen_addresses = {}, .use_multiple_paths = false};
   const auto written = [&](const BgpPeerConfig& peer) {
     Text text;
-    write_peer({global, {}, {}, {}}, peer, 1, text);
+    write_peer({global, {}, {}, {}, {}}, peer, 1, text);
     return text.take();
   };
   return written(a) == written(b);

@@ -14,7 +14,8 @@ import statistics
 import time
 import unittest
 
-from harness import ENGINE, GOBGPD, OPT_IN, POOL_KEY, SPACE, E2eTest, bgp_conf, bgp_peer, eip, eventually, only_with_gobgpd, service, steadily
+from harness import (ENGINE, GOBGPD, OPT_IN, POOL_KEY, SPACE, E2eTest, bgp_conf, bgp_peer, eip, eventually, only_with_gobgpd, service,
+                     steadily)
 from small_router import (SmallRouter, Trap, address_of, announce_without_end, answer_slowly, ask_bird, break_what_is_up,
                           change_all_the_time, reset, say_nothing, send_garbage, start_all)
 from system import run
