@@ -314,9 +314,9 @@ asio::awaitable<Result<>> Client::set_policies(api::SetPoliciesRequest request) 
   return Core::order(core_, "SetPolicies", std::move(request), BERTH_GOBGP_METHOD(SetPolicies));
 }
 
-asio::awaitable<Result<>> Client::tell_again() {
+asio::awaitable<Result<>> Client::tell_again(std::string address) {
   api::ResetPeerRequest request;
-  request.set_address("all");
+  request.set_address(std::move(address));
   request.set_soft(true);
   request.set_direction(reset_outgoing);
   return Core::order(core_, "ResetPeer", std::move(request), BERTH_GOBGP_METHOD(ResetPeer));

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include <boost/asio/as_tuple.hpp>
@@ -40,6 +41,8 @@ constexpr int misses_to_kill = 2;  // calls in a row that met their deadline
 constexpr Duration restart_patience = 5s;
 constexpr Duration terminate_patience = 2s;
 constexpr Duration watch_again_after = 100ms;
+// So long sessions of a new process wait for routes that can't be loaded; less than routers keep the old ones.
+constexpr Duration load_patience = 20s;
 
 // One at a time: a mutex for coroutines of one thread.
 class Turns {
@@ -218,6 +221,7 @@ class GobgpEngine final : public BgpEngine {
     mirror_.peers.clear();
     mirror_.audiences.reset();
     foreign_.clear();
+    returning_.clear();
     read_back_needed_ = true;
     misses_ = 0;
   }
@@ -383,6 +387,7 @@ class GobgpEngine final : public BgpEngine {
       // What was acknowledged before what is wished: a field that gobgpd does not show may differ in these two.
       if (const auto before = known.find(shown->neighbor); before != known.end() && shows(before->second, *shown)) guess = &before->second;
       mirror_.peers.insert_or_assign(shown->neighbor, guess != nullptr ? *guess : *shown);
+      returning_.erase(shown->neighbor);
     }
   }
 
@@ -415,6 +420,8 @@ class GobgpEngine final : public BgpEngine {
       if (auto stopped = co_await stop_server(desired.global.has_value()); !stopped) co_return stopped;
     }
     if (steps.start_server) {
+      for (const BgpPeerConfig& peer : desired.peers) returning_.insert(peer.neighbor);
+      load_until_ = timers_.now() + load_patience;
       if (auto started = co_await start_server(*desired.global, desired.audiences); !started) co_return started;
     }
     const auto client = client_;
@@ -424,14 +431,44 @@ class GobgpEngine final : public BgpEngine {
     for (const IpAddress& neighbor : steps.delete_peers)
       errors.note(co_await delete_peer(*client, neighbor), "delete peer " + neighbor.to_string());
     if (steps.widen_audiences && !errors.note(co_await widen_audiences(*client, desired), "set policies")) co_return errors.result();
-    const bool changed = errors.note(co_await change_routes(*client, steps), "change routes");
+    const bool changed = co_await change_routes(*client, steps, errors);
     if (steps.narrow_audiences && changed) errors.note(co_await set_audiences(*client, desired.audiences), "set policies");
-    if (steps.tell_again && !errors.note(co_await client->tell_again(), "tell routes again")) mirror_.audiences.reset();
     for (const BgpPeerConfig& peer : steps.update_peers)
       errors.note(co_await set_peer(*client, peer, false, false), "change peer " + peer.neighbor.to_string());
-    for (const BgpPeerConfig& peer : steps.add_peers)
-      errors.note(co_await set_peer(*client, peer, true, steps.start_server), "add peer " + peer.neighbor.to_string());
+    if (!mirror_.audiences) co_return errors.result();  // nobody new while gobgpd might pass on what routers tell it
+    for (const BgpPeerConfig& peer : steps.add_peers) {
+      const bool returns = returning_.contains(peer.neighbor);
+      if (returns && !changed && timers_.now() < load_until_) continue;  // End-of-RIB would come before the routes
+      errors.note(co_await set_peer(*client, peer, true, returns), "add peer " + peer.neighbor.to_string());
+    }
     co_return errors.result();
+  }
+
+  // gobgpd withdraws nothing from a router that the policies leave out, except in a soft reset and only what is there. So that comes
+  // between the additions and the withdrawals, and without it nothing is withdrawn.
+  asio::awaitable<bool> change_routes(Api& client, const BgpSteps& steps, FirstError& errors) {
+    if (!steps.tell_again) co_return errors.note(co_await change_routes(client, steps.add_routes, steps.withdraw_routes), "change routes");
+    if (!errors.note(co_await change_routes(client, steps.add_routes, {}), "change routes")) co_return false;
+    if (!errors.note(co_await tell_again(client), "tell routes again")) {
+      mirror_.audiences.reset();
+      co_return false;
+    }
+    co_return errors.note(co_await change_routes(client, {}, steps.withdraw_routes), "change routes");
+  }
+
+  // But not those that gobgpd has told nothing yet since it started: they get all as it is when that is over, and until then it would
+  // keep changes to itself, withdrawals too.
+  asio::awaitable<Result<>> tell_again(Api& client) {
+    const auto listed = co_await client.list_peers();
+    if (!listed) co_return fail(note_error(listed.error()));
+    const auto waits = [](const api::Peer& peer) { return peer.graceful_restart().local_restarting(); };
+    const bool all = std::ranges::none_of(*listed, waits);
+    Result<> done;
+    if (all) done = co_await client.tell_again("all");
+    for (const api::Peer& peer : *listed)
+      if (!all && done && !waits(peer)) done = co_await client.tell_again(peer.conf().neighbor_address());
+    if (!done) co_return fail(note_error(done.error()));
+    co_return done;
   }
 
   // To be started again (with another configuration), or not to run BGP at all. A stopped server can't be
@@ -465,20 +502,21 @@ class GobgpEngine final : public BgpEngine {
     co_return Result<>{};
   }
 
-  asio::awaitable<Result<>> change_routes(Api& client, const BgpSteps& steps) {
+  using RouteSteps = std::vector<BgpSteps::RouteStep>;
+  asio::awaitable<Result<>> change_routes(Api& client, const RouteSteps& add, const RouteSteps& withdraw) {
     std::vector<api::Path> paths;
-    paths.reserve(steps.add_routes.size() + steps.withdraw_routes.size() + foreign_.size());
-    for (const auto& step : steps.add_routes) paths.push_back(gobgp::to_api(step.route, step.id, step.path));
-    for (const auto& step : steps.withdraw_routes) paths.push_back(gobgp::withdrawal(step.route, step.id));
+    paths.reserve(add.size() + withdraw.size() + foreign_.size());
+    for (const auto& step : add) paths.push_back(gobgp::to_api(step.route, step.id, step.path));
+    for (const auto& step : withdraw) paths.push_back(gobgp::withdrawal(step.route, step.id));
     std::ranges::copy(foreign_, std::back_inserter(paths));
     if (paths.empty()) co_return Result<>{};
     const auto sent = co_await client.change_paths(std::move(paths));
     if (!sent) co_return fail(note_error(sent.error()));
     foreign_.clear();
-    for (const auto& step : steps.add_routes) mirror_.routes.insert_or_assign(step.route, BgpMirror::Path{step.id, step.path});
-    for (const auto& step : steps.withdraw_routes) mirror_.routes.erase(step.route);
-    counters_.paths_added += steps.add_routes.size();
-    counters_.paths_withdrawn += steps.withdraw_routes.size();
+    for (const auto& step : add) mirror_.routes.insert_or_assign(step.route, BgpMirror::Path{step.id, step.path});
+    for (const auto& step : withdraw) mirror_.routes.erase(step.route);
+    counters_.paths_added += add.size();
+    counters_.paths_withdrawn += withdraw.size();
     co_return Result<>{};
   }
 
@@ -508,6 +546,7 @@ class GobgpEngine final : public BgpEngine {
     if (!done) co_return fail(note_error(done.error()));
     ++counters_.peers_changed;
     mirror_.peers.insert_or_assign(peer.neighbor, peer);
+    returning_.erase(peer.neighbor);
     co_return Result<>{};
   }
 
@@ -571,6 +610,8 @@ class GobgpEngine final : public BgpEngine {
   std::shared_ptr<Api> client_;  // there is one while the process answers
   std::shared_ptr<const BgpDesired> desired_;
   BgpMirror mirror_;
+  std::set<IpAddress> returning_;  // peers whose routers may hold what a former process told them: not added to this one yet
+  Instant load_until_;
   std::vector<api::Path> foreign_;  // withdrawals of paths that are nothing we would add
   bool read_back_needed_ = true;
   bool stopped_ = false;
