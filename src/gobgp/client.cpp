@@ -320,9 +320,9 @@ asio::awaitable<Result<>> Client::enable_peer(std::string address) {
   return Core::order(core_, "EnablePeer", std::move(request), BERTH_GOBGP_METHOD(EnablePeer));
 }
 
-asio::awaitable<Result<>> Client::tell_again() {
+asio::awaitable<Result<>> Client::tell_again(std::string address) {
   api::ResetPeerRequest request;
-  request.set_address("all");
+  request.set_address(std::move(address));
   request.set_soft(true);
   request.set_direction(reset_outgoing);
   return Core::order(core_, "ResetPeer", std::move(request), BERTH_GOBGP_METHOD(ResetPeer));

@@ -31,7 +31,7 @@ class Client final : public Api {
   asio::awaitable<Result<>> change_paths(std::vector<api::Path> paths) override;  // in messages of 1,000
   asio::awaitable<Result<>> set_policy_assignment(api::SetPolicyAssignmentRequest request) override;
   asio::awaitable<Result<>> set_policies(api::SetPoliciesRequest request) override;
-  asio::awaitable<Result<>> tell_again() override;
+  asio::awaitable<Result<>> tell_again(std::string address) override;
   asio::awaitable<Error> watch_peers(std::function<void(std::vector<api::Peer>)> changed) override;
 
  private:

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
@@ -37,6 +38,9 @@ constexpr int misses_to_kill = 2;  // calls in a row that met their deadline
 constexpr Duration restart_patience = 5s;
 constexpr Duration terminate_patience = 2s;
 constexpr Duration watch_again_after = 100ms;
+constexpr Duration settle_time = 1s;  // from a session's beginning until it is told everything once more
+// So long sessions of a new process wait for routes that can't be loaded; less than routers keep the old ones.
+constexpr Duration load_patience = 20s;
 
 // gobgpd writes one JSON object a line; its level decides ours. Its info is detail to us.
 void log_line(std::string_view line) {
@@ -105,7 +109,8 @@ class GobgpEngine final : public BgpEngine {
         connect_(std::move(connect)),
         turns_(executor),
         came_up_(executor),
-        watch_again_(executor) {}
+        watch_again_(executor),
+        session_came_up_(executor) {}
   // Tasks that were cancelled, and did not run since, hold the client too: it would end with the io_context, too late for gRPC's threads.
   ~GobgpEngine() override {
     if (client_) client_->end();
@@ -117,7 +122,7 @@ class GobgpEngine final : public BgpEngine {
     using namespace asio::experimental::awaitable_operators;
     changed_ = std::move(changed);
     try {
-      co_await (process_->run([this] { up(); }, [this] { down(); }) || watch() || check());
+      co_await (process_->run([this] { up(); }, [this] { down(); }) || watch() || check() || tell_new_sessions());
     } catch (const asio::multiple_exceptions& all) {
       rethrow_innermost(all.first_exception());  // a cancellation is one for each task
     }
@@ -210,6 +215,8 @@ class GobgpEngine final : public BgpEngine {
     mirror_.peers.clear();
     mirror_.audiences.reset();
     foreign_.clear();
+    returning_.clear();
+    new_sessions_.clear();
     read_back_needed_ = true;
     misses_ = 0;
   }
@@ -272,6 +279,27 @@ class GobgpEngine final : public BgpEngine {
     const auto neighbor = IpAddress::parse(state.neighbor_address());
     if (!neighbor || !mirror_.peers.contains(*neighbor)) return;
     if (std::string text = gobgp::disconnect_text(state); !text.empty()) last_errors_.insert_or_assign(*neighbor, std::move(text));
+    if (!gobgp::is_established(state)) return;
+    new_sessions_.insert_or_assign(*neighbor, timers_.now() + settle_time);
+    session_came_up_.ring();
+  }
+
+  // gobgpd 4.8 can lose routes that change in the moment in which a session comes up: some of a thousand sessions had none at all. So each
+  // new session is told everything once more, shortly after.
+  asio::awaitable<void> tell_new_sessions() {
+    for (;;) {
+      std::optional<Instant> next;
+      for (const auto& [neighbor, when] : new_sessions_)
+        if (!next || when < *next) next = when;
+      co_await session_came_up_.wait_until(timers_, next);
+      std::set<std::string> due;
+      for (const auto& [neighbor, when] : new_sessions_)
+        if (when <= timers_.now()) due.insert(neighbor.to_string());
+      std::erase_if(new_sessions_, [this](const auto& one) { return one.second <= timers_.now(); });
+      if (due.empty()) continue;
+      const auto turn = co_await turns_.take();
+      if (const auto client = client_; client && mirror_.global && !stopped_) static_cast<void>(co_await tell_again(*client, due));
+    }
   }
 
   // What the engine does not tell with its sessions.
@@ -308,14 +336,16 @@ class GobgpEngine final : public BgpEngine {
   asio::awaitable<void> repair_drift() {
     const auto turn = co_await turns_.take();
     const auto desired = desired_;
-    // A difference that is known of already is no drift.
-    if (!desired || !client_ || read_back_needed_) co_return;
+    if (!desired || !client_) co_return;
+    const bool known = read_back_needed_;  // that something went wrong: then a difference is no drift
     if (const auto read = co_await read_back(); !read) co_return;
     co_await try_those_cut_off();
     const std::size_t differences = diff(*desired, mirror_).size() + foreign_.size();
     if (differences == 0) co_return;
-    counters_.drift_repaired += differences;
-    log::warning("gobgpd_drift", {{"differences", differences}});
+    if (!known) {
+      counters_.drift_repaired += differences;
+      log::warning("gobgpd_drift", {{"differences", differences}});
+    }
     const auto repaired = co_await make_so(*desired);
     if (!repaired) log::warning("gobgpd_drift_not_repaired", {{"error", repaired.error().text}});
     changed_();
@@ -387,6 +417,7 @@ class GobgpEngine final : public BgpEngine {
       // What was acknowledged before what is wished: a field that gobgpd does not show may differ in these two.
       if (const auto before = known.find(shown->neighbor); before != known.end() && shows(before->second, *shown)) guess = &before->second;
       mirror_.peers.insert_or_assign(shown->neighbor, guess != nullptr ? *guess : *shown);
+      returning_.erase(shown->neighbor);
     }
   }
 
@@ -420,6 +451,8 @@ class GobgpEngine final : public BgpEngine {
       if (auto stopped = co_await stop_server(desired.global.has_value()); !stopped) co_return stopped;
     }
     if (steps.start_server) {
+      for (const BgpPeerConfig& peer : desired.peers) returning_.insert(peer.neighbor);
+      load_until_ = timers_.now() + load_patience;
       if (auto started = co_await start_server(*desired.global, desired.audiences); !started) co_return started;
     }
     const auto client = client_;
@@ -429,14 +462,47 @@ class GobgpEngine final : public BgpEngine {
     for (const IpAddress& neighbor : steps.delete_peers)
       errors.note(co_await delete_peer(*client, neighbor), "delete peer " + neighbor.to_string());
     if (steps.widen_audiences && !errors.note(co_await widen_audiences(*client, desired), "set policies")) co_return errors.result();
-    const bool changed = errors.note(co_await change_routes(*client, steps), "change routes");
+    const bool changed = co_await change_routes(*client, steps, errors);
     if (steps.narrow_audiences && changed) errors.note(co_await set_audiences(*client, desired.audiences), "set policies");
-    if (steps.tell_again && !errors.note(co_await client->tell_again(), "tell routes again")) mirror_.audiences.reset();
     for (const BgpPeerConfig& peer : steps.update_peers)
       errors.note(co_await set_peer(*client, peer, false, false), "change peer " + peer.neighbor.to_string());
-    for (const BgpPeerConfig& peer : steps.add_peers)
-      errors.note(co_await set_peer(*client, peer, true, steps.start_server), "add peer " + peer.neighbor.to_string());
+    if (!mirror_.audiences) co_return errors.result();  // nobody new while gobgpd might pass on what routers tell it
+    for (const BgpPeerConfig& peer : steps.add_peers) {
+      const bool returns = returning_.contains(peer.neighbor);
+      if (returns && !changed && timers_.now() < load_until_) continue;  // End-of-RIB would come before the routes
+      errors.note(co_await set_peer(*client, peer, true, returns), "add peer " + peer.neighbor.to_string());
+    }
     co_return errors.result();
+  }
+
+  // gobgpd withdraws nothing from a router that the policies leave out, except in a soft reset and only what is there. So that comes
+  // between the additions and the withdrawals, and without it nothing is withdrawn.
+  asio::awaitable<bool> change_routes(Api& client, const BgpSteps& steps, FirstError& errors) {
+    if (!steps.tell_again) co_return errors.note(co_await change_routes(client, steps.add_routes, steps.withdraw_routes), "change routes");
+    if (!errors.note(co_await change_routes(client, steps.add_routes, {}), "change routes")) co_return false;
+    if (!errors.note(co_await tell_again(client), "tell routes again")) {
+      mirror_.audiences.reset();
+      co_return false;
+    }
+    co_return errors.note(co_await change_routes(client, {}, steps.withdraw_routes), "change routes");
+  }
+
+  // But not those that gobgpd has told nothing yet since it started: they get all as it is when that is over, and until then it would
+  // keep changes to itself, withdrawals too.
+  // `only`: these neighbours; absent: all.
+  asio::awaitable<Result<>> tell_again(Api& client, std::optional<std::set<std::string>> only = std::nullopt) {
+    const auto listed = co_await client.list_peers();
+    if (!listed) co_return fail(note_error(listed.error()));
+    const auto waits = [](const api::Peer& peer) { return peer.graceful_restart().local_restarting(); };
+    const bool all = !only && std::ranges::none_of(*listed, waits);
+    Result<> done;
+    if (all) done = co_await client.tell_again("all");
+    for (const api::Peer& peer : *listed) {
+      const std::string& neighbor = peer.conf().neighbor_address();
+      if (!all && done && !waits(peer) && (!only || only->contains(neighbor))) done = co_await client.tell_again(neighbor);
+    }
+    if (!done) co_return fail(note_error(done.error()));
+    co_return done;
   }
 
   // To be started again (with another configuration), or not to run BGP at all. A stopped server can't be
@@ -471,20 +537,21 @@ class GobgpEngine final : public BgpEngine {
     co_return Result<>{};
   }
 
-  asio::awaitable<Result<>> change_routes(Api& client, const BgpSteps& steps) {
+  using RouteSteps = std::vector<BgpSteps::RouteStep>;
+  asio::awaitable<Result<>> change_routes(Api& client, const RouteSteps& add, const RouteSteps& withdraw) {
     std::vector<api::Path> paths;
-    paths.reserve(steps.add_routes.size() + steps.withdraw_routes.size() + foreign_.size());
-    for (const auto& step : steps.add_routes) paths.push_back(gobgp::to_api(step.route, step.id, step.path));
-    for (const auto& step : steps.withdraw_routes) paths.push_back(gobgp::withdrawal(step.route, step.id));
+    paths.reserve(add.size() + withdraw.size() + foreign_.size());
+    for (const auto& step : add) paths.push_back(gobgp::to_api(step.route, step.id, step.path));
+    for (const auto& step : withdraw) paths.push_back(gobgp::withdrawal(step.route, step.id));
     std::ranges::copy(foreign_, std::back_inserter(paths));
     if (paths.empty()) co_return Result<>{};
     const auto sent = co_await client.change_paths(std::move(paths));
     if (!sent) co_return fail(note_error(sent.error()));
     foreign_.clear();
-    for (const auto& step : steps.add_routes) mirror_.routes.insert_or_assign(step.route, BgpMirror::Path{step.id, step.path});
-    for (const auto& step : steps.withdraw_routes) mirror_.routes.erase(step.route);
-    counters_.paths_added += steps.add_routes.size();
-    counters_.paths_withdrawn += steps.withdraw_routes.size();
+    for (const auto& step : add) mirror_.routes.insert_or_assign(step.route, BgpMirror::Path{step.id, step.path});
+    for (const auto& step : withdraw) mirror_.routes.erase(step.route);
+    counters_.paths_added += add.size();
+    counters_.paths_withdrawn += withdraw.size();
     co_return Result<>{};
   }
 
@@ -553,6 +620,7 @@ class GobgpEngine final : public BgpEngine {
     const auto before = mirror_.peers.find(peer.neighbor);
     const bool other_limit = before != mirror_.peers.end() && before->second.families != peer.families;
     mirror_.peers.insert_or_assign(peer.neighbor, peer);
+    returning_.erase(peer.neighbor);
     // It may have been cut off by the former limit.
     if (other_limit && !peer.admin_down)
       if (const auto enabled = co_await client.enable_peer(peer.neighbor.to_string()); !enabled)
@@ -616,14 +684,18 @@ class GobgpEngine final : public BgpEngine {
   Turns turns_;
   Bell came_up_;
   Bell watch_again_;
+  Bell session_came_up_;
   std::function<void()> changed_ = [] {};
   std::shared_ptr<Api> client_;  // there is one while the process answers
   std::shared_ptr<const BgpDesired> desired_;
   BgpMirror mirror_;
+  std::map<IpAddress, Instant> new_sessions_;  // and when they are told again
+  std::set<IpAddress> returning_;  // peers whose routers may hold what a former process told them: not added to this one yet
+  Instant load_until_;
   std::string policy_text_;  // as asked for
   std::string policy_problem_;
   gobgp::RoutingPolicy policy_, accepted_policy_;  // the last good one, and the last that gobgpd took
-  bool users_assigned_ = true;                     // some of its policies are, or may be, among those that gobgpd uses
+  bool users_assigned_ = true;  // some of its policies are, or may be, among those that gobgpd uses
   std::vector<std::string> cut_off_;  // sessions that ended because the router sent too much
   std::vector<api::Path> foreign_;  // withdrawals of paths that are nothing we would add
   bool read_back_needed_ = true;

@@ -35,8 +35,8 @@ class Api {
   virtual asio::awaitable<Result<>> set_policy_assignment(api::SetPolicyAssignmentRequest request) = 0;
   // Replaces the contents of all policies; what is assigned stays assigned, by name.
   virtual asio::awaitable<Result<>> set_policies(api::SetPoliciesRequest request) = 0;
-  // Sessions that are up get all routes once more, as the policies say now.
-  virtual asio::awaitable<Result<>> tell_again() = 0;
+  // Sessions of this peer, or "all", that are up get all routes once more, as the policies say now.
+  virtual asio::awaitable<Result<>> tell_again(std::string address) = 0;
   // Calls `changed` on the executor with peers whose state changed, the latest of each, until the stream
   // breaks; returns why it did.
   virtual asio::awaitable<Error> watch_peers(std::function<void(std::vector<api::Peer>)> changed) = 0;

@@ -14,6 +14,7 @@ constexpr std::uint32_t afi_ip = 1;
 constexpr std::uint32_t afi_ip6 = 2;
 constexpr std::uint32_t safi_unicast = 1;
 constexpr std::uint32_t audience_mark = 0x42455254;
+constexpr std::uint32_t session_established = 6;
 constexpr std::uint32_t admin_state_down = 2;
 constexpr std::uint32_t admin_state_cut_off = 3;
 constexpr std::uint32_t remove_private_all = 1;
@@ -353,6 +354,8 @@ BgpPeerStatus status_from_api(const api::Peer& peer) {
                          std::ranges::any_of(state.remote_cap(), [](const api::Capability& c) { return c.has_graceful_restart(); });
   return out;
 }
+
+bool is_established(const api::PeerState& state) { return state.session_state() == session_established; }
 
 bool is_cut_off(const api::Peer& peer) { return peer.state().admin_state() == admin_state_cut_off; }
 

@@ -31,6 +31,7 @@ BgpPeerConfig as_shown(const BgpPeerConfig& peer, const BgpGlobal& global);
 std::optional<BgpPeerConfig> peer_from_api(const api::Peer& peer);
 
 BgpPeerStatus status_from_api(const api::Peer& peer);
+bool is_established(const api::PeerState& state);
 // Whether gobgpd ended the session because the router sent more than the maximum of prefixes.
 bool is_cut_off(const api::Peer& peer);
 // Why a session ended, in a few words; empty if the event says nothing of it.

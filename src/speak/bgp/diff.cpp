@@ -71,8 +71,8 @@ void diff_peers(const BgpDesired& desired, const BgpMirror& mirror, bool all, Bg
 void diff_audiences(const BgpDesired& desired, const BgpMirror& mirror, bool all, BgpSteps& steps) {
   if (all) return;  // a server begins with those that are wanted
   if (!mirror.audiences) {
-    steps.widen_audiences = steps.tell_again = !desired.audiences.empty() || !desired.policy.empty();
-    steps.narrow_audiences = true;
+    steps.widen_audiences = !desired.audiences.empty() || !desired.policy.empty();
+    steps.narrow_audiences = steps.tell_again = true;
     return;
   }
   if (mirror.policy != desired.policy) steps.widen_audiences = steps.tell_again = true;
