@@ -592,13 +592,9 @@ class GobgpEngine final : public BgpEngine {
   }
 
   asio::awaitable<Result<>> send_policies(Api& client, const Audiences& audiences, const gobgp::RoutingPolicy& users) {
-    Result<> done;
-    // What is assigned has to be among those that are set.
-    if (users_assigned_) done = co_await assign(client, {});
-    if (!done) co_return done;
-    users_assigned_ = false;
-    done = co_await client.set_policies(gobgp::policies(audiences, users));
-    if (!done) co_return done;
+    // What is assigned has to be among those that are set. Where that fails there may be nothing yet; else the next call fails too.
+    if (users_assigned_) static_cast<void>(co_await assign(client, {}));
+    if (auto done = co_await client.set_policies(gobgp::policies(audiences, users)); !done) co_return done;
     users_assigned_ = !users.exported.empty();
     co_return co_await assign(client, users);
   }

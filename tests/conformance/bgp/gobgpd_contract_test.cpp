@@ -24,8 +24,8 @@ class GobgpdContract : public ::testing::TestWithParam<std::unique_ptr<Gobgpd> (
  protected:
   void start() {
     ASSERT_TRUE(run(api().start_bgp(gobgp::to_api(our_global).value())));
-    ASSERT_TRUE(run(api().set_policies(gobgp::policies({}))));
-    for (auto& assignment : gobgp::policy_assignments()) ASSERT_TRUE(run(api().set_policy_assignment(std::move(assignment))));
+    ASSERT_TRUE(run(api().set_policies(gobgp::policies({}, {}))));
+    for (auto& assignment : gobgp::policy_assignments({})) ASSERT_TRUE(run(api().set_policy_assignment(std::move(assignment))));
   }
   gobgp::Api& api() { return gobgpd_->api(); }
   template <class T>
@@ -168,10 +168,10 @@ TEST_P(GobgpdContract, OfAMessageWithAPathThatItCanNotReadNothingIsDone) {
 
 TEST_P(GobgpdContract, APolicyIsAssignedByANameThatIsThere) {
   ASSERT_TRUE(run(api().start_bgp(gobgp::to_api(our_global).value())));
-  EXPECT_FALSE(run(api().set_policy_assignment(gobgp::policy_assignments().front())));
-  EXPECT_TRUE(run(api().set_policies(gobgp::policies({}))));
-  EXPECT_TRUE(run(api().set_policy_assignment(gobgp::policy_assignments().front())));
-  EXPECT_TRUE(run(api().set_policies(gobgp::policies({{3, {}}})))) << "what is assigned stays so, by name";
+  EXPECT_FALSE(run(api().set_policy_assignment(gobgp::policy_assignments({}).front())));
+  EXPECT_TRUE(run(api().set_policies(gobgp::policies({}, {}))));
+  EXPECT_TRUE(run(api().set_policy_assignment(gobgp::policy_assignments({}).front())));
+  EXPECT_TRUE(run(api().set_policies(gobgp::policies({{3, {}}}, {})))) << "what is assigned stays so, by name";
 }
 
 TEST_P(GobgpdContract, AStoppedServerSaysSoForEver) {
@@ -245,7 +245,7 @@ TEST_P(GobgpdContract, WhomThePolicyLeavesOutLosesARouteInASoftResetOnlyWhileItI
   BgpPath in, out;
   in.audience = 7;
   out.audience = 8;
-  EXPECT_TRUE(run(api().set_policies(gobgp::policies({{7, {{{peer.neighbor}, {}, 0, 0}}}, {8, {}}}))));
+  EXPECT_TRUE(run(api().set_policies(gobgp::policies({{7, {{{peer.neighbor}, {}, 0, 0}}}, {8, {}}}, {}))));
   EXPECT_TRUE(change({gobgp::to_api(route(1), 1, in), gobgp::to_api(route(2), 1, in)}));
   EXPECT_TRUE(has(0, {at_router(1), at_router(2)}));
   EXPECT_TRUE(change({gobgp::to_api(route(1), 1, out), gobgp::to_api(route(2), 1, out), gobgp::to_api(route(3), 1, {})}));
