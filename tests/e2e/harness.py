@@ -13,6 +13,7 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import sys
 import time
 import unittest
@@ -22,6 +23,7 @@ sys.path[:0] = [str(TREE / "tools/lab")]
 
 from api import Api, ApiError                     # noqa: E402
 from observe import Prober, RouteRecorder, routes, stale_in_frr   # noqa: E402
+from small_router import ask_bird                # noqa: E402
 from system import LabError, pids_in_cgroup, send   # noqa: E402
 
 SPACE = "openelb-system"
@@ -157,6 +159,18 @@ class Process:
         """PID of the BGP engine, its child."""
         children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         return next((int(pid) for pid in children.read_text().split() if program_of(pid) == ENGINE), None)
+
+    def bird(self, question):
+        """What its BIRD says, as birdc would print it."""
+        with socket.socket(socket.AF_UNIX) as control:
+            control.settimeout(10)
+            control.connect(str(self.folder / "bird" / "bird.ctl"))
+            return ask_bird(control, question)
+
+    def has_told_all(self):
+        """Whether routers have all routes again after a start: BIRD first waits until they said what they have. Routers delete what is
+        still stale from one restart when the next one comes (RFC 4724)."""
+        return ENGINE != "bird" or "recovery in progress" not in self.bird("show status")
 
     def page(self, path):
         return self.lab.page(self.node, path, self.port)

@@ -9,14 +9,13 @@ import contextlib
 import json
 import pathlib
 import re
-import socket
 import statistics
 import time
 import unittest
 
 from harness import (ENGINE, GOBGPD, OPT_IN, POOL_KEY, SPACE, E2eTest, bgp_conf, bgp_peer, eip, eventually, only_with_gobgpd, service,
                      steadily)
-from small_router import (SmallRouter, Trap, address_of, announce_without_end, answer_slowly, ask_bird, break_what_is_up,
+from small_router import (SmallRouter, Trap, address_of, announce_without_end, answer_slowly, break_what_is_up,
                           change_all_the_time, reset, say_nothing, send_garbage, start_all)
 from system import run
 
@@ -198,18 +197,11 @@ class PeerSettings(E2eTest):
         sockets = pathlib.Path(self.berths[node].folder).rglob("gobgpd.sock")
         return json.loads(run([GOBGPD.with_name("gobgp"), "--target", f"unix://{next(sockets)}", "-j", *words]).stdout or "null")
 
-    def bird(self, node, question):
-        """What BIRD says, as birdc would print it."""
-        with socket.socket(socket.AF_UNIX) as control:
-            control.settimeout(10)
-            control.connect(str(next(pathlib.Path(self.berths[node].folder).rglob("bird.ctl"))))
-            return ask_bird(control, question)
-
     def table(self, node):
         """IPv4 prefixes in the engine's table."""
         if ENGINE == "gobgpd":
             return set(self.gobgp(node, "global", "rib"))
-        return set(re.findall(r"^(\d\S+)", self.bird(node, "show route table master4"), re.M))
+        return set(re.findall(r"^(\d\S+)", self.berths[node].bird("show route table master4"), re.M))
 
     def memory(self):
         """Resident memory in MB: {"berth": of the larger one, "engine": of the larger one}"""
@@ -713,7 +705,7 @@ class PeerSettings(E2eTest):
     def received(self, node, router):
         """How many routes the node's engine has heard from a router."""
         if ENGINE == "bird":
-            said = self.bird(node, f"show protocols all peer_{router.address.replace('.', '_')}")
+            said = self.berths[node].bird(f"show protocols all peer_{router.address.replace('.', '_')}")
             return sum(map(int, re.findall(r"Import updates: +(\d+)", said)))
         peers = self.gobgp(node, "neighbor")
         mine = next((peer for peer in peers if peer["conf"]["neighbor_address"] == router.address), {})

@@ -36,6 +36,7 @@ class Killed(E2eTest):
                     self.process.start()
                 self.lab.wait_for_session("node1", before)
                 back.append(time.monotonic() - began)
+                eventually("the router has all routes again", self.process.has_told_all)
             # The router drops what is still stale when End-of-RIB comes: after a change has arrived, it has come.
             second = self.lab.service("second")
             self.lab.wait_for_hops(second, self.lab.all_next_hops())
