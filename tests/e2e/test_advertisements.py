@@ -2,6 +2,8 @@
 table."""
 
 import json
+import os
+import pathlib
 import subprocess
 
 from harness import OPT_IN, POOL6, POOL_KEY, ROUTER6, E2eTest, bgp_conf, bgp_peer, eip, eventually, steadily
@@ -191,9 +193,18 @@ class Advertisements(E2eTest):
         """listenPort -1: gobgpd has sessions, and listens nowhere."""
         for node in self.lab.cluster.nodes:
             sockets = self.lab.cluster.run(node, ["ss", "-Htnap"]).stdout.splitlines()
-            states = {line.split()[0] for line in sockets if f"pid={self.berths[node].gobgpd()}," in line}
+            mine = [line for line in sockets if f"pid={self.berths[node].gobgpd()}," in line and '("berth"' not in line]
+            states = {line.split()[0] for line in mine}
             self.assertIn("ESTAB", states)
             self.assertNotIn("LISTEN", states)
+
+    def test_gobgpd_inherits_nothing(self):
+        """gobgpd has no socket of Berth: not its pages' port, which a new Berth needs, nor connections to the API server."""
+        def sockets(pid):
+            links = (os.readlink(entry) for entry in pathlib.Path(f"/proc/{pid}/fd").iterdir())
+            return {link for link in links if link.startswith("socket:")}
+        for process in self.berths.values():
+            self.assertEqual(sockets(process.gobgpd()) & sockets(process.process.pid), set())
 
     def test_drain_of_nobody(self):
         """A node that is none, and a name that is none, are said to be so."""
@@ -207,7 +218,8 @@ class Advertisements(E2eTest):
 class AdvertisementsIpv6(Advertisements):
     """The same of IPv6 addresses, by IPv6 sessions."""
     family, pool, other_pool, router = 6, "pool6", "2001:db8:53:1::/112", "router6"
-    test_drain_of_nobody = test_gobgpd_is_killed = test_nobody_listens = test_taint = None   # nothing of a family in them
+    test_drain_of_nobody = test_gobgpd_is_killed = test_taint = None   # nothing of a family in them
+    test_nobody_listens = test_gobgpd_inherits_nothing = None
 
     def setUp(self):
         super().setUp()
