@@ -14,6 +14,7 @@ from system import LabError, pids_in_cgroup, run, set_sysctls, wait_until
 
 POOL_PREFIXES = {4: "203.0.113.", 6: "2001:db8:53:"}   # addresses that tests give out
 MARKS = {4: "198.51.100.1", 6: "2001:db8:6d::1"}   # routes that only mark a moment in the monitor's output
+AT_ONCE = 0.05   # seconds
 
 
 def next_hops(text):
@@ -75,7 +76,10 @@ class RouteRecorder:
         return [event for event in self._events if address in (None, event.address)]
 
     def deletions(self, address=None):
-        return [event for event in self.events(address) if event.deleted]
+        """Those that leave no route. An IPv6 route with several next hops is replaced by taking it out and putting in another, at once."""
+        events = self.events(address)
+        return [event for event in events if event.deleted and not (self._family == 6 and any(
+            other.address == event.address and not other.deleted and 0 <= other.at - event.at < AT_ONCE for other in events))]
 
     def _mark(self):
         """Returns once the monitor has shown what happened before now."""

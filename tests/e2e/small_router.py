@@ -184,7 +184,8 @@ protocol device {{ }}
         peer = self._neighbor(node)
         if peer["bgpState"] != "Established":
             return None
-        return Session(peer["connectionsEstablished"], peer["remoteAs"], peer["remoteRouterId"], peer["bgpTimerHoldTimeMsecs"] // 1000,
+        number = (self._process.pid, peer["connectionsEstablished"])
+        return Session(number, peer["remoteAs"], peer["remoteRouterId"], peer["bgpTimerHoldTimeMsecs"] // 1000,
                        peer["bgpTimerKeepAliveIntervalMsecs"] // 1000)
 
     def restart_time(self, node):

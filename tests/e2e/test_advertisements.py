@@ -2,6 +2,8 @@
 table."""
 
 import json
+import os
+import pathlib
 import subprocess
 
 from harness import OPT_IN, POOL6, POOL_KEY, ROUTER6, SPACE, E2eTest, bgp_conf, bgp_peer, eip, eventually, steadily
@@ -309,9 +311,18 @@ as-path-list = ["("]
         """listenPort -1: gobgpd has sessions, and listens nowhere."""
         for node in self.lab.cluster.nodes:
             sockets = self.lab.cluster.run(node, ["ss", "-Htnap"]).stdout.splitlines()
-            states = {line.split()[0] for line in sockets if f"pid={self.berths[node].gobgpd()}," in line}
+            mine = [line for line in sockets if f"pid={self.berths[node].gobgpd()}," in line and '("berth"' not in line]
+            states = {line.split()[0] for line in mine}
             self.assertIn("ESTAB", states)
             self.assertNotIn("LISTEN", states)
+
+    def test_gobgpd_inherits_nothing(self):
+        """gobgpd has no socket of Berth: not its pages' port, which a new Berth needs, nor connections to the API server."""
+        def sockets(pid):
+            links = (os.readlink(entry) for entry in pathlib.Path(f"/proc/{pid}/fd").iterdir())
+            return {link for link in links if link.startswith("socket:")}
+        for process in self.berths.values():
+            self.assertEqual(sockets(process.gobgpd()) & sockets(process.process.pid), set())
 
     def test_drain_of_nobody(self):
         """A node that is none, and a name that is none, are said to be so."""
@@ -327,7 +338,7 @@ class AdvertisementsIpv6(Advertisements):
     family, pool, other_pool, router, aggregate = 6, "pool6", "2001:db8:53:1::/112", "router6", "2001:db8:53::/48"
     # Nothing of a family is in them.
     test_drain_of_nobody = test_engine_is_killed = test_nobody_listens = test_taint = test_services_by_label = None
-    test_policy_that_rejects = None
+    test_policy_that_rejects = test_gobgpd_inherits_nothing = None
 
     def setUp(self):
         super().setUp()
