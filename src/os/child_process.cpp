@@ -7,6 +7,7 @@
 #include <system_error>
 
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -122,6 +123,10 @@ tl::unexpected<Error> failed(std::string_view doing, const std::string& program,
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   ::signal(SIGPIPE, SIG_DFL);
   if (::dup2(null, 0) < 0 || ::dup2(output, 1) < 0 || ::dup2(output, 2) < 0) give_up();
+  // Libraries open sockets that a program would inherit: it would hold our ports, and our connections, when we are gone.
+  constexpr int first = 3, last_of_old_kernels = 1023;
+  if (::close_range(first, ~0U, CLOSE_RANGE_CLOEXEC) != 0)  // Linux 5.11
+    for (int other = first; other <= last_of_old_kernels; ++other) ::fcntl(other, F_SETFD, FD_CLOEXEC);
   ::execvpe(arguments[0], arguments, environment);
   give_up();
   ::_exit(127);

@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include <gtest/gtest.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -133,6 +134,18 @@ TEST(ChildProcess, AProgramThatIsMissingIsAnError) {
   ASSERT_FALSE(child);
   EXPECT_EQ(child.error().code, ErrorCode::not_found);
   EXPECT_NE(child.error().text.find("/no/such/program"), std::string::npos);
+}
+
+TEST(ChildProcess, InheritsNothing) {
+  asio::io_context io{1};
+  const int ours = ::open("/dev/null", O_RDONLY);  // without O_CLOEXEC, as sockets of libraries are
+  std::vector<std::string> lines;
+  auto child = ChildProcess::start(io.get_executor(), {.arguments = {"/bin/sh", "-c", "ls /proc/self/fd/" + std::to_string(ours)},
+                                                       .environment = {"PATH=/bin:/usr/bin"},
+                                                       .on_line = [&](std::string_view line) { lines.emplace_back(line); }});
+  ASSERT_TRUE(child);
+  EXPECT_NE(run(io, wait(**child)).status, 0) << ::testing::PrintToString(lines);
+  ::close(ours);
 }
 
 TEST(ChildProcess, SignalEndsItWithItsGroup) {

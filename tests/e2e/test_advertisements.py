@@ -335,6 +335,7 @@ as-path-list = ["("]
 
 class AdvertisementsIpv6(Advertisements):
     """The same of IPv6 addresses, by IPv6 sessions."""
+    routers = ("frr",)
     family, pool, other_pool, router, aggregate = 6, "pool6", "2001:db8:53:1::/112", "router6", "2001:db8:53::/48"
     # Nothing of a family is in them.
     test_drain_of_nobody = test_engine_is_killed = test_nobody_listens = test_taint = test_services_by_label = None

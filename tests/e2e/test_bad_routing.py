@@ -18,7 +18,7 @@ NO_ROUTER = "there is no BgpPeer"   # of an advertisement whose only router is n
 
 
 class BadRouting(E2eTest):
-    routers = ("bird", "frr")
+    routers = ("frr",)
     berth = "processes"
 
     @classmethod

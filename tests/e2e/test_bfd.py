@@ -156,5 +156,5 @@ class Bfd(E2eTest):
 
 class BfdIpv6(Bfd):
     """The same by IPv6: the BGP session, BFD and the addresses; the IPv4 session of the same router has no BFD, and stays."""
-    family, neighbor, peer = 6, ROUTER6, "router6"
+    routers, family, neighbor, peer = ("frr",), 6, ROUTER6, "router6"
     test_settings_change_without_a_flap = test_taken_away = test_frozen_berth = None   # of the session, whatever it runs on

@@ -13,7 +13,7 @@ ROUTERS, SERVICES, ROUNDS = 10, 60, 3
 
 
 class LostSessions(E2eTest):
-    routers = ("bird", "frr")
+    routers = ("bird",)
     berth = "processes"
     family, pool = 4, "pool"
 
@@ -112,4 +112,4 @@ class LostSessions(E2eTest):
 
 class LostSessionsIpv6(LostSessions):
     """The same by IPv6."""
-    family, pool = 6, "pool6"
+    routers, family, pool = ("frr",), 6, "pool6"

@@ -133,7 +133,7 @@ class Pods(E2eTest):
 
 class PodsIpv6(Pods):
     """The same by IPv6: sessions and addresses."""
-    family, neighbor = 6, ROUTER6
+    routers, family, neighbor = ("bird",), 6, ROUTER6
     test_leader_killed = test_pod_deleted = None   # nothing of a family in them
 
     def setUp(self):
