@@ -500,11 +500,10 @@ api::SetPoliciesRequest policies(const std::map<std::uint32_t, std::vector<BgpOf
     }
     add_statement(marks + "-nobody-else", marks).mutable_actions()->set_route_action(reject_route);
   }
-  // Without a statement gobgpd takes a policy for one that is not there.
-  if (audiences.empty()) {
-    add_set(set_of_large_communities, "berth-none").add_list(fmt::format("^0:{}:0$", audience_mark));
-    add_statement("berth-none", "berth-none").mutable_actions()->set_route_action(reject_route);
-  }
+  // A route that the engine read back may have a mark that nothing is known of any more: then it goes to nobody. Besides, without a
+  // statement gobgpd takes a policy for one that is not there.
+  add_set(set_of_large_communities, "berth-unknown").add_list(fmt::format("^0:{}:", audience_mark));
+  add_statement("berth-unknown", "berth-unknown").mutable_actions()->set_route_action(reject_route);
   return out;
 }
 

@@ -134,7 +134,10 @@ bool SimulatedPolicies::has_neighbor(const std::string& set, const IpAddress& ne
 bool SimulatedPolicies::has_community(const std::string& set, const RouteSeen& route) const {
   const auto found = sets_.find(set);
   return found != sets_.end() && std::ranges::any_of(found->second.list(), [&](const std::string& pattern) {
-           return route.large_communities.contains(large_of(pattern));
+           const auto [a, b, c] = large_of(pattern);
+           if (!pattern.ends_with(':')) return route.large_communities.contains({a, b, c});
+           return std::ranges::any_of(route.large_communities,
+                                      [&](const Large& one) { return std::get<0>(one) == a && std::get<1>(one) == b; });
          });
 }
 
