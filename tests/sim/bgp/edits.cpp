@@ -93,7 +93,7 @@ std::string BgpUsers::edit_session() {
     default:
       for (BgpPeer::Family& family : peer.families) family.add_path_send_max = family.add_path_send_max == 0 ? 10 : 0;
   }
-  if (peer.passive != known->passive) touched_all_ = time_.now();  // gobgpd may begin to listen, or end
+  if (peer.passive != known->passive) touched_server_ = time_.now();  // gobgpd may begin to listen, or end
   put_peer(peer);
   return "the session of " + peer.name + " is to be another";
 }
@@ -153,7 +153,7 @@ std::string BgpUsers::remove_or_add_peer() {
     put_peer(peer);
     return name + " is added";
   }
-  if (good_.at(name).passive) touched_all_ = time_.now();
+  if (good_.at(name).passive) touched_server_ = time_.now();
   touched_[chosen->first] = time_.now();
   good_.erase(name);
   bad_.erase(name);
@@ -171,22 +171,26 @@ std::string BgpUsers::edit_global() {
   BgpConf conf = *known;
   if (conf_is_bad_) conf.as = first_as;
   conf_is_bad_ = false;
-  switch (rng_.below(4)) {
+  const bool mended = conf.as != known->as;
+  const std::size_t what = rng_.below(4);
+  switch (what) {
     case 0: conf.as = conf.as == first_as ? first_as + 1 : first_as; break;
     case 1: conf.use_multiple_paths = !conf.use_multiple_paths; break;
     case 2: conf.listen_port = one_of<std::int32_t>({-1, 0, 1790}); break;
     default: conf.graceful_restart = GracefulRestart{.enabled = {}, .restart_time_s = static_cast<std::uint32_t>(60 + rng_.below(100))};
   }
+  if (what < 3 || mended) touched_server_ = time_.now();
+  if (what == 3)
+    for (const auto& [address, router] : routers_) touched_[address] = time_.now();
   as_ = conf.as;
-  touched_all_ = time_.now();
   cluster_.put(conf);
   on_intent();
-  return "another server";
+  return what == 3 ? "another graceful restart" : "another server";
 }
 
 std::string BgpUsers::edit_global_badly() {
   const BgpConf* known = cluster_.find<BgpConf>("default");
-  if (known == nullptr || conf_is_bad_ || time_.now() - touched_all_ < 2min) return "nothing";
+  if (known == nullptr || conf_is_bad_ || time_.now() - touched_server_ < 2min) return "nothing";
   BgpConf conf = *known;
   conf.as = 0;
   conf_is_bad_ = true;
@@ -195,7 +199,7 @@ std::string BgpUsers::edit_global_badly() {
 }
 
 std::string BgpUsers::remove_or_add_conf() {
-  touched_all_ = time_.now();
+  touched_server_ = time_.now();
   if (cluster_.find<BgpConf>("default") != nullptr) {
     cluster_.remove<BgpConf>("default");
     conf_is_bad_ = false;

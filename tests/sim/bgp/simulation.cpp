@@ -63,6 +63,7 @@ class Run {
     }
     if (fine()) be_quiet();
     if (fine()) drain();
+    over_ = true;
     if (berth_) kill_berth();
     host_.gobgpd.reset();
     time_.run_for(10min);  // what is under way arrives nowhere
@@ -153,7 +154,7 @@ class Run {
   // -- Berth --------------------------------------------------------------------------------------
 
   void start_berth() {
-    if (berth_) return;
+    if (berth_ || over_) return;
     say("-- start of Berth");
     truth_.trouble(time_.now());
     users_.speaker_begins();
@@ -304,6 +305,7 @@ class Run {
   }
 
   void be_quiet() {
+    run_for(1min);  // what was begun
     const std::uint64_t reads = host_.reads, changes = host_.changes;
     run_for(10min);
     truth_.settled();
@@ -338,6 +340,7 @@ class Run {
   Troubles troubles_;
   GobgpHost host_;
   std::unique_ptr<SpeakerProcess> berth_;
+  bool over_ = false;
   std::string violation_;
 };
 

@@ -69,7 +69,7 @@ void BgpTruth::intent_changed() {
 bool BgpTruth::may_have(const SimulatedRouter& router, const Prefix& prefix, const RouteSeen& route, Duration patience) const {
   const Seen& seen = seen_.at(router.options().address);
   const auto known = seen.may.find({prefix, route});
-  if (known != seen.may.end()) return !known->second || time_.now() - *known->second < patience;
+  if (known != seen.may.end() && (!known->second || time_.now() - *known->second < patience)) return true;
   // What Berth says when it drains its own node.
   RouteSeen plain = route;
   return draining_ && plain.communities.erase(0xFFFF0000U) == 1 && may_have(router, prefix, plain, patience);
@@ -137,7 +137,7 @@ bool BgpTruth::excused(const SimulatedRouter& router, Gone why) const {
 // Whether its users did something to it lately, or before trouble that is not long over.
 bool BgpTruth::touched(const SimulatedRouter& router) const {
   const Instant since = calm_for(repair_time) ? time_.now() : trouble_from_;
-  return users_.touched(router.options().address) + long_wished >= since;
+  return std::max(users_.touched(router.options().address), users_.touched_server()) + long_wished >= since;
 }
 
 void BgpTruth::ended(const SimulatedRouter& router, Ended how, bool by_router) {
@@ -151,11 +151,11 @@ void BgpTruth::ended(const SimulatedRouter& router, Ended how, bool by_router) {
     if (how == Ended::hold_timer && calm_for(calm)) violated(router, "its session fell silent for no reason");
     return;
   }
-  const Instant own = users_.touched(router.options().address), all = users_.touched_all();
   if (how == Ended::lost && !touched(router) && calm_for(calm)) violated(router, "its session ended for no reason");
   if (how == Ended::notification && !touched(router)) violated(router, "its session was ended for no reason");
   // A new server needs a new process, but no goodbye; that is for sessions that are to be others.
-  const bool only_server = own == all && all + long_wished > time_.now() && calm_for(calm);
+  const auto lately = [&](Instant when) { return when + long_wished > time_.now(); };
+  const bool only_server = lately(users_.touched_server()) && !lately(users_.touched(router.options().address)) && calm_for(calm);
   if (how == Ended::notification && only_server && router.graceful() && wants_session(users_.intent(), router.options().address))
     violated(router, "a planned restart said goodbye");
 }

@@ -83,7 +83,7 @@ Intent BgpUsers::intent() const {
 
 Instant BgpUsers::touched(const IpAddress& router) const {
   const auto found = touched_.find(router);
-  return std::max(touched_all_, found == touched_.end() ? Instant{} : found->second);
+  return found == touched_.end() ? Instant{} : found->second;
 }
 
 void BgpUsers::speaker_begins() {

@@ -27,9 +27,9 @@ class BgpUsers {
 
   [[nodiscard]] Intent intent() const;
   [[nodiscard]] const AnsweringNodes& answering() const { return answering_; }
-  // When the users last did what may end this session, or all of them.
+  // When the users last did what makes this session another, and what makes the server another, which ends all of them.
   [[nodiscard]] Instant touched(const IpAddress& router) const;
-  [[nodiscard]] Instant touched_all() const { return touched_all_; }
+  [[nodiscard]] Instant touched_server() const { return touched_server_; }
   [[nodiscard]] std::uint64_t deeds() const { return deeds_; }
   [[nodiscard]] std::size_t addresses_held() const { return held_.size(); }
   std::function<void()> on_answering = [] {};
@@ -100,7 +100,7 @@ class BgpUsers {
   std::set<std::string> bad_;                  // objects with a mistake in them now
   std::set<std::string> unknown_;              // of those, what the speaker never saw well
   std::map<IpAddress, Instant> touched_;
-  Instant touched_all_;
+  Instant touched_server_;
   std::optional<std::uint32_t> as_;
   bool conf_is_bad_ = false;
 };

@@ -232,8 +232,13 @@ bool wants_graceful_restart(const Intent& intent, const IpAddress& router) {
 }
 
 Wishes wishes_of(const Intent& intent, const IpAddress& router) {
-  if (!wants_session(intent, router)) return {};
-  return Wisher{intent, *intent.world.bgp_confs.find("default"), intent.peers.at(router)}.run();
+  const BgpConf* conf = intent.world.bgp_confs.find("default");
+  const auto peer = intent.peers.find(router);
+  if (!intent.as || conf == nullptr || peer == intent.peers.end()) return {};
+  Wishes out = Wisher{intent, *conf, peer->second}.run();
+  // A session that is to be shut down may hear the latest before.
+  if (peer->second.admin_down) return {{}, {}, std::move(out.may)};
+  return out;
 }
 
 }  // namespace berth::sim
