@@ -225,7 +225,6 @@ api::Peer to_api(const BgpPeerConfig& given, const BgpGlobal& global, bool resta
   api::Peer out;
   api::PeerConf& conf = *out.mutable_conf();
   conf.set_auth_password(peer.auth_password);
-  conf.set_description(peer.description);
   conf.set_local_asn(peer.local_as);
   conf.set_neighbor_address(peer.neighbor.to_string());
   conf.set_peer_asn(peer.peer_as);
