@@ -38,7 +38,8 @@ constexpr int misses_to_kill = 2;  // calls in a row that met their deadline
 constexpr Duration restart_patience = 5s;
 constexpr Duration terminate_patience = 2s;
 constexpr Duration watch_again_after = 100ms;
-constexpr Duration settle_time = 1s;  // from a session's beginning until it is told everything once more
+// A peer that was just made anew and lost its session again rests so long: less than the 5 s after which gobgpd calls by itself.
+constexpr Duration renewal_pause = 3s;
 // So long sessions of a new process wait for routes that can't be loaded; less than routers keep the old ones.
 constexpr Duration load_patience = 20s;
 
@@ -110,7 +111,7 @@ class GobgpEngine final : public BgpEngine {
         turns_(executor),
         came_up_(executor),
         watch_again_(executor),
-        session_came_up_(executor) {}
+        session_lost_(executor) {}
   // Tasks that were cancelled, and did not run since, hold the client too: it would end with the io_context, too late for gRPC's threads.
   ~GobgpEngine() override {
     if (client_) client_->end();
@@ -122,7 +123,7 @@ class GobgpEngine final : public BgpEngine {
     using namespace asio::experimental::awaitable_operators;
     changed_ = std::move(changed);
     try {
-      co_await (process_->run([this] { up(); }, [this] { down(); }) || watch() || check() || tell_new_sessions());
+      co_await (process_->run([this] { up(); }, [this] { down(); }) || watch() || check() || renew_lost());
     } catch (const asio::multiple_exceptions& all) {
       rethrow_innermost(all.first_exception());  // a cancellation is one for each task
     }
@@ -177,12 +178,13 @@ class GobgpEngine final : public BgpEngine {
     process_->stop_restarting();
     stopped_ = true;
     FirstError errors;
+    bool stopped = false;
     if (const auto client = client_; client && mirror_.global) {
       if (how == BgpStop::drain) errors.note(co_await withdraw_all(*client), "withdraw all routes");
-      const bool stopped = errors.note(co_await client->stop_bgp(how == BgpStop::restart), "stop BGP");
-      // SIGTERM says goodbye to routers, who would drop the routes; a kill does not.
-      if (!stopped && how == BgpStop::restart) process_->kill();
+      stopped = errors.note(co_await client->stop_bgp(how == BgpStop::restart), "stop BGP");
     }
+    // SIGTERM says goodbye to routers, who would drop the routes; a kill does not.
+    if (!stopped && how == BgpStop::restart) process_->kill();
     mirror_.global.reset();
     co_await process_->terminate(terminate_patience);
     co_return errors.result();
@@ -216,7 +218,9 @@ class GobgpEngine final : public BgpEngine {
     mirror_.audiences.reset();
     foreign_.clear();
     returning_.clear();
-    new_sessions_.clear();
+    up_.clear();
+    lost_.clear();
+    renewed_.clear();
     read_back_needed_ = true;
     misses_ = 0;
   }
@@ -279,26 +283,58 @@ class GobgpEngine final : public BgpEngine {
     const auto neighbor = IpAddress::parse(state.neighbor_address());
     if (!neighbor || !mirror_.peers.contains(*neighbor)) return;
     if (std::string text = gobgp::disconnect_text(state); !text.empty()) last_errors_.insert_or_assign(*neighbor, std::move(text));
-    if (!gobgp::is_established(state)) return;
-    new_sessions_.insert_or_assign(*neighbor, timers_.now() + settle_time);
-    session_came_up_.ring();
+    if (gobgp::is_established(state)) {
+      up_.insert(*neighbor);
+    } else if (up_.erase(*neighbor) > 0) {
+      const auto before = renewed_.find(*neighbor);
+      lost_.insert_or_assign(*neighbor, before == renewed_.end() ? timers_.now() : before->second + renewal_pause);
+      session_lost_.ring();
+    }
   }
 
-  // gobgpd 4.8 can lose routes that change in the moment in which a session comes up: some of a thousand sessions had none at all. So each
-  // new session is told everything once more, shortly after.
-  asio::awaitable<void> tell_new_sessions() {
+  // What gobgpd 4.8 had to say in a session that was lost may be left in a channel of its, with the mark of the session's end: then the
+  // next one says nothing, or what is not true any more (some of a hundred did). A peer that is made anew has nothing left. It is also
+  // called at once, not after the five seconds for which gobgpd lets a lost one rest.
+  asio::awaitable<void> renew_lost() {
     for (;;) {
       std::optional<Instant> next;
-      for (const auto& [neighbor, when] : new_sessions_)
+      for (const auto& [neighbor, when] : lost_)
         if (!next || when < *next) next = when;
-      co_await session_came_up_.wait_until(timers_, next);
-      std::set<std::string> due;
-      for (const auto& [neighbor, when] : new_sessions_)
-        if (when <= timers_.now()) due.insert(neighbor.to_string());
-      std::erase_if(new_sessions_, [this](const auto& one) { return one.second <= timers_.now(); });
-      if (due.empty()) continue;
+      if (!next || *next > timers_.now()) {
+        co_await session_lost_.wait_until(timers_, next);
+        continue;
+      }
       const auto turn = co_await turns_.take();
-      if (const auto client = client_; client && mirror_.global && !stopped_) static_cast<void>(co_await tell_again(*client, due));
+      std::set<IpAddress> due;
+      for (const auto& [neighbor, when] : lost_)
+        if (when <= timers_.now()) due.insert(neighbor);
+      for (const IpAddress& neighbor : due) lost_.erase(neighbor);
+      co_await renew(due);
+      if (read_back_needed_) changed_();
+    }
+  }
+
+  asio::awaitable<void> renew(const std::set<IpAddress>& due) {
+    const auto client = client_;
+    if (!client || !mirror_.global || stopped_) co_return;
+    const auto listed = co_await client->list_peers();
+    if (!listed) {
+      note_error(listed.error());
+      co_return;  // what was lost is lost; the next session does as it can
+    }
+    for (const api::Peer& shown : *listed) {
+      const auto neighbor = IpAddress::parse(shown.conf().neighbor_address());
+      if (!neighbor || !due.contains(*neighbor) || gobgp::is_established(shown.state()) || gobgp::is_cut_off(shown)) continue;
+      const auto known = mirror_.peers.find(*neighbor);
+      if (known == mirror_.peers.end() || client != client_) continue;
+      const BgpPeerConfig peer = known->second;
+      const bool restarting = shown.graceful_restart().local_restarting();
+      const auto why = last_errors_.find(*neighbor);
+      const std::string last_error = why == last_errors_.end() ? "" : why->second;
+      renewed_.insert_or_assign(*neighbor, timers_.now());
+      if (!co_await delete_peer(*client, *neighbor)) continue;  // noted: it is read back, and put right
+      if (!last_error.empty()) last_errors_.insert_or_assign(*neighbor, last_error);
+      static_cast<void>(co_await set_peer(*client, peer, true, restarting));
     }
   }
 
@@ -489,18 +525,15 @@ class GobgpEngine final : public BgpEngine {
 
   // But not those that gobgpd has told nothing yet since it started: they get all as it is when that is over, and until then it would
   // keep changes to itself, withdrawals too.
-  // `only`: these neighbours; absent: all.
-  asio::awaitable<Result<>> tell_again(Api& client, std::optional<std::set<std::string>> only = std::nullopt) {
+  asio::awaitable<Result<>> tell_again(Api& client) {
     const auto listed = co_await client.list_peers();
     if (!listed) co_return fail(note_error(listed.error()));
     const auto waits = [](const api::Peer& peer) { return peer.graceful_restart().local_restarting(); };
-    const bool all = !only && std::ranges::none_of(*listed, waits);
+    const bool all = std::ranges::none_of(*listed, waits);
     Result<> done;
     if (all) done = co_await client.tell_again("all");
-    for (const api::Peer& peer : *listed) {
-      const std::string& neighbor = peer.conf().neighbor_address();
-      if (!all && done && !waits(peer) && (!only || only->contains(neighbor))) done = co_await client.tell_again(neighbor);
-    }
+    for (const api::Peer& peer : *listed)
+      if (!all && done && !waits(peer)) done = co_await client.tell_again(peer.conf().neighbor_address());
     if (!done) co_return fail(note_error(done.error()));
     co_return done;
   }
@@ -680,12 +713,13 @@ class GobgpEngine final : public BgpEngine {
   Turns turns_;
   Bell came_up_;
   Bell watch_again_;
-  Bell session_came_up_;
+  Bell session_lost_;
   std::function<void()> changed_ = [] {};
   std::shared_ptr<Api> client_;  // there is one while the process answers
   std::shared_ptr<const BgpDesired> desired_;
   BgpMirror mirror_;
-  std::map<IpAddress, Instant> new_sessions_;  // and when they are told again
+  std::set<IpAddress> up_;  // by events: whose sessions are up
+  std::map<IpAddress, Instant> lost_, renewed_;  // peers whose session ended, and when they are made anew; when that last was
   std::set<IpAddress> returning_;  // peers whose routers may hold what a former process told them: not added to this one yet
   Instant load_until_;
   std::string policy_text_;  // as asked for

@@ -42,6 +42,7 @@ std::string BgpUsers::annotate() {
   const auto chosen = std::next(held_.begin(), static_cast<std::ptrdiff_t>(rng_.below(held_.size())));
   const Service* known = cluster_.find<Service>(addresses_[chosen->first].service);
   if (known == nullptr) return "nothing";
+  note_before(addresses_[chosen->first]);
   Service service = *known;
   service.annotations.clear();
   if (rng_.chance(0.4)) service.annotations[std::string{keys::bgp_communities}] = one_of<std::string>({"64512:9", "64512:9,ours", "1:2:3"});

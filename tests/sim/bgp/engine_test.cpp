@@ -61,6 +61,7 @@ class EngineStory : public ::testing::Test {
   asio::awaitable<void> apply_into(std::optional<bool>& done) {
     done = (co_await engine_->apply(std::make_shared<const BgpDesired>(desired_))).has_value();
   }
+  static asio::awaitable<void> stop(BgpEngine& engine) { (void)co_await engine.stop(BgpStop::restart); }
   // As the speaker: until it is so.
   void apply_until_done() {
     for (int i = 0; i < 200; ++i) {
@@ -146,6 +147,26 @@ TEST_F(EngineStory, NoPeerIsAddedWhileRoutesOfRoutersWouldBeTaken) {
   time_.run_for(1min);
   EXPECT_EQ(second.sessions(), 2U);
   EXPECT_EQ(routes(second).size(), 3U) << "what a router tells is not passed on";
+}
+
+TEST_F(EngineStory, AnAdoptedEngineThatIsStoppedBeforeItWasReadSaysNoGoodbye) {
+  add_router(1);
+  begin();
+  tasks_.cancel();
+  time_.run_for(0s);
+  const auto second = make_gobgp_engine(
+      io_.get_executor(), time_, std::make_unique<SimulatedProcess>(io_.get_executor(), time_, host_),
+      [this] { return std::make_shared<SimulatedApi>(io_.get_executor(), time_, host_); }, GobgpOptions{});
+  TaskGroup tasks{io_.get_executor()};
+  tasks.spawn("second", second->run([] {}));
+  time_.run_for(0s);
+  EXPECT_TRUE(second->running());
+  tasks.spawn("stop", stop(*second));
+  time_.run_for(30s);
+  EXPECT_FALSE(host_.runs());
+  EXPECT_TRUE(gone_.empty()) << to_string(gone_.begin()->first);
+  tasks.cancel();
+  time_.run_for(0s);
 }
 
 // ... but not for ever: a route that gobgpd will not have must not keep all sessions down.

@@ -144,9 +144,7 @@ Result<> SimulatedGobgpd::update_peer(const api::Peer& peer) {
     return {};
   }
   remove(known->second, true);
-  const std::uint64_t attempt = known->second.attempt;
   known->second = std::move(*made);
-  known->second.attempt = attempt;
   begin(known->second);
   return {};
 }

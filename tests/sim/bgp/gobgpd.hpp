@@ -75,7 +75,7 @@ class SimulatedGobgpd {
     std::uint32_t state = 0;
     bool restarting = false;
     std::shared_ptr<Connection> connection;
-    std::uint64_t attempt = 0;  // of a connection; older ones are void
+    std::uint64_t attempt = 0;  // to connect, the one that counts; no other peer, nor this one before, had the same
     bool graceful = false;      // negotiated
     std::set<IpFamily> families, several_paths, awaited;
     std::optional<Instant> down_at;
@@ -118,6 +118,7 @@ class SimulatedGobgpd {
   SimRng& rng_;
   const Routers& routers_;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
+  std::uint64_t attempts_ = 0;
   bool hangs_ = false;
   std::uint64_t hung_ = 0;  // how often
   bool stopped_ = false;

@@ -154,6 +154,7 @@ asio::awaitable<Result<T>> SimulatedApi::call(std::string name, Duration deadlin
                    to->after(back, [waiting, answer = std::move(answer)] { waiting->end(answer); });
                  });
   const bool in_time = co_await waiting->bell.wait_until(timers_, timers_.now() + deadline);
+  host_.on_call(fmt::format("  {}: {}", name, !in_time ? "no answer" : *waiting->answer ? "done" : waiting->answer->error().text));
   if (!in_time) co_return fail(ErrorCode::timed_out, fmt::format("gobgpd {}: Deadline Exceeded", name));
   co_return std::move(*waiting->answer);
 }
@@ -230,6 +231,7 @@ asio::awaitable<Result<>> SimulatedApi::change_paths(std::vector<api::Path> path
     std::erase_if(paths, [&](const api::Path& path) { return !path.is_withdraw() && host_.rng.chance(0.1); });
   if (host_.flaw == BgpFlaw::marks_are_lost)
     for (api::Path& path : paths) lose_mark(path);
+  if (paths.empty()) co_return Result<>{};
   const std::size_t most = host_.rng.chance(host_.faults.half_done) ? host_.rng.below(paths.size()) : paths.size();
   if (host_.flaw == BgpFlaw::paths_come_late && gobgpd_->peers() == 0) {
     gobgpd_->after(15s, [gobgpd = std::weak_ptr{gobgpd_}, paths = std::move(paths)] { (void)gobgpd.lock()->change_paths(paths); });

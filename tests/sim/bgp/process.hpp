@@ -49,6 +49,8 @@ struct GobgpHost {
   // For tests of one story: asked before chance is.
   std::function<Fate(std::string_view call)> fate = [](std::string_view) { return Fate::done; };
 
+  std::function<void(const std::string&)> on_call = [](const std::string&) {};  // for traces
+
   [[nodiscard]] bool runs() const { return gobgpd != nullptr && gobgpd->alive(); }
   Duration some(Duration most) { return Duration{static_cast<Duration::rep>(rng.fraction() * static_cast<double>(most.count()))}; }
 };

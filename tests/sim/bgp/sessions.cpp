@@ -32,7 +32,7 @@ void SimulatedGobgpd::begin(Peer& peer) {
 }
 
 void SimulatedGobgpd::connect_in(Peer& peer, Duration pause) {
-  const std::uint64_t attempt = ++peer.attempt;
+  const std::uint64_t attempt = peer.attempt = ++attempts_;
   after(pause, [this, neighbor = peer.neighbor, attempt] {
     const auto found = peers_.find(neighbor);
     if (found != peers_.end() && found->second.attempt == attempt) connect(found->second);
@@ -100,7 +100,7 @@ void SimulatedGobgpd::establish(Peer& peer, SimulatedRouter& router) {
 
 // The peer goes, or begins anew.
 void SimulatedGobgpd::remove(Peer& peer, bool say_goodbye) {
-  ++peer.attempt;
+  peer.attempt = 0;
   const auto connection = std::exchange(peer.connection, nullptr);
   if (!connection) return;
   connection->speaker_end = false;

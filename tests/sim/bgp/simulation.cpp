@@ -42,6 +42,7 @@ class Run {
         truth_(time_, routers_, users_),
         host_{.time = time_, .rng = rng_, .routers = routers_, .faults = {}, .flaw = options.flaw, .gobgpd = nullptr} {
     draw_troubles();
+    if (options.trace) host_.on_call = [this](const std::string& what) { say(what); };
     truth_.say = [this](const std::string& what) { say(what); };
     cluster_.on_change = [this] { truth_.intent_changed(); };
     users_.on_intent = [this] { truth_.intent_changed(); };

@@ -54,6 +54,7 @@ void BgpTruth::intent_changed() {
     for (auto& [key, until] : seen.may)
       if (!until && !now.may.contains(key)) until = time_.now();
     for (const auto& key : now.may) seen.may[key] = std::nullopt;
+    mix(intent, address, seen);
     std::erase_if(seen.sure_since, [&](const auto& item) { return !now.sure.contains(item.first); });
     std::set<Prefix> prefixes;
     for (const auto& key : now.sure) {
@@ -66,13 +67,55 @@ void BgpTruth::intent_changed() {
   }
 }
 
+// What a speaker wishes that did not hear yet of the last settings of BGP and of this router.
+void BgpTruth::mix(const Intent& intent, const IpAddress& address, Seen& seen) {
+  const auto peer = intent.peers.find(address);
+  std::optional<Seen::Settings> now;
+  if (intent.conf != nullptr && intent.as && peer != intent.peers.end()) now = {*intent.conf, *intent.as, peer->second};
+  if (seen.settings && seen.settings != now) seen.settings_before.emplace_back(*seen.settings, time_.now());
+  seen.settings = std::move(now);
+  std::erase_if(seen.settings_before, [this](const auto& before) { return time_.now() - before.second > hearing_time; });
+  for (const auto& [settings, until] : seen.settings_before) {
+    Intent mixed = intent;
+    mixed.conf = &settings.conf;
+    mixed.as = settings.as;
+    mixed.peers.insert_or_assign(address, settings.peer);
+    for (const auto& key : wishes_of(mixed, address).may) {
+      const auto [known, is_new] = seen.may.try_emplace(key, until);
+      if (!is_new && known->second) known->second = std::max(*known->second, until);
+    }
+  }
+}
+
 bool BgpTruth::may_have(const SimulatedRouter& router, const Prefix& prefix, const RouteSeen& route, Duration patience) const {
   const Seen& seen = seen_.at(router.options().address);
   const auto known = seen.may.find({prefix, route});
   if (known != seen.may.end() && (!known->second || time_.now() - *known->second < patience)) return true;
+  if (is_mixed(router, prefix, route, patience)) return true;
   // What Berth says when it drains its own node.
   RouteSeen plain = route;
   return draining_ && plain.communities.erase(0xFFFF0000U) == 1 && may_have(router, prefix, plain, patience);
+}
+
+// Of two changes a speaker may hear the later one first: then each part of a route is what somebody wished, though nobody wished them
+// together.
+bool BgpTruth::is_mixed(const SimulatedRouter& router, const Prefix& prefix, const RouteSeen& route, Duration patience) const {
+  constexpr std::uint32_t graceful_shutdown = 0xFFFF0000U;
+  const auto& may = seen_.at(router.options().address).may;
+  bool hop = false, med = false, local_pref = false, prepended = false;
+  RouteSeen rest = route;
+  rest.communities.erase(graceful_shutdown);
+  for (auto it = may.lower_bound({prefix, RouteSeen{}}); it != may.end() && it->first.first == prefix; ++it) {
+    if (it->second && time_.now() - *it->second >= patience) continue;
+    const RouteSeen& wished = it->first.second;
+    hop = hop || wished.next_hop == route.next_hop;
+    med = med || wished.med == route.med;
+    local_pref = local_pref || wished.local_pref == route.local_pref;
+    prepended = prepended || wished.prepended == route.prepended;
+    for (const auto& community : wished.communities) rest.communities.erase(community);
+    for (const auto& community : wished.large_communities) rest.large_communities.erase(community);
+  }
+  return hop && med && local_pref && prepended && rest.communities.empty() && rest.large_communities.empty();
 }
 
 // -- routes ---------------------------------------------------------------------------------------
@@ -151,12 +194,14 @@ void BgpTruth::ended(const SimulatedRouter& router, Ended how, bool by_router) {
     if (how == Ended::hold_timer && calm_for(calm)) violated(router, "its session fell silent for no reason");
     return;
   }
-  if (how == Ended::lost && !touched(router) && calm_for(calm)) violated(router, "its session ended for no reason");
-  if (how == Ended::notification && !touched(router)) violated(router, "its session was ended for no reason");
+  // Where there is no graceful restart, a planned end of the process is as bad as any.
+  const bool goodbye = how == Ended::notification && router.graceful();
+  if (!goodbye && !touched(router) && calm_for(calm)) violated(router, "its session ended for no reason");
+  if (goodbye && !touched(router)) violated(router, "its session was ended for no reason");
   // A new server needs a new process, but no goodbye; that is for sessions that are to be others.
   const auto lately = [&](Instant when) { return when + long_wished > time_.now(); };
   const bool only_server = lately(users_.touched_server()) && !lately(users_.touched(router.options().address)) && calm_for(calm);
-  if (how == Ended::notification && only_server && router.graceful() && wants_session(users_.intent(), router.options().address))
+  if (goodbye && only_server && wants_session(users_.intent(), router.options().address))
     violated(router, "a planned restart said goodbye");
 }
 

@@ -42,10 +42,19 @@ class BgpTruth {
     std::map<std::pair<Prefix, IpAddress>, Instant> sure_since;
     std::map<Prefix, Instant> prefix_sure_since;
     Wishes wishes;
+    struct Settings {  // with which it has routes to wish for
+      BgpConf conf;
+      std::uint32_t as = 0;
+      BgpPeer peer;
+      bool operator==(const Settings&) const = default;
+    };
+    std::optional<Settings> settings;
+    std::vector<std::pair<Settings, Instant>> settings_before;  // until when they stood
     bool lost_by_router = false;  // the last loss of its session
     bool graceful = true;
   };
 
+  void mix(const Intent& intent, const IpAddress& address, Seen& seen);
   void violated(const SimulatedRouter& router, std::string what);
   void route(const SimulatedRouter& router, const Prefix& prefix, const RouteSeen& route);
   void gone(const SimulatedRouter& router, const Prefix& prefix, const RouteSeen& route, Gone why);
@@ -53,6 +62,7 @@ class BgpTruth {
   [[nodiscard]] bool excused(const SimulatedRouter& router, Gone why) const;
   void ended(const SimulatedRouter& router, Ended how, bool by_router);
   [[nodiscard]] bool may_have(const SimulatedRouter& router, const Prefix& prefix, const RouteSeen& route, Duration patience) const;
+  [[nodiscard]] bool is_mixed(const SimulatedRouter& router, const Prefix& prefix, const RouteSeen& route, Duration patience) const;
   [[nodiscard]] bool calm_for(Duration time) const { return time_.now() - trouble_until_ >= time; }
   [[nodiscard]] bool touched(const SimulatedRouter& router) const;
 

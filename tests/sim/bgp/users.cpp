@@ -72,12 +72,13 @@ BgpPeer BgpUsers::some_peer(const SimulatedRouter& router) {
 // -- what others ask for --------------------------------------------------------------------------
 
 Intent BgpUsers::intent() const {
-  Intent out{cluster_.world(), as_, {}, answering_, {}};
-  if (cluster_.world().bgp_confs.find("default") == nullptr) out.as.reset();
+  Intent out{cluster_.world(), cluster_.world().bgp_confs.find("default"), as_, {}, answering_, {}, {}};
   for (const auto& [name, peer] : good_)
     if (!unknown_.contains(name)) out.peers.emplace(*IpAddress::parse(peer.neighbor_address), peer);
   for (const auto& [name, gone] : left_)
     if (time_.now() - gone.second < drain_wait) out.left.emplace(name, gone.first);
+  for (const auto& [what, when] : before_)
+    if (time_.now() - when < hearing_time) out.before.push_back(what);
   return out;
 }
 
@@ -187,11 +188,20 @@ std::string BgpUsers::give_back() {
   const Address address = addresses_[chosen->first];
   AddressBlock block = block_of(address.ip);
   BlockEntry entry = block.addresses.at(address.ip);
+  note_before(address);
   entry.holders.front().state = HolderState::freeing;
   change_entry(address, entry);
   held_.erase(chosen);
   free_later(address);
   return "address " + address.ip.to_string() + " is given back";
+}
+
+void BgpUsers::note_before(const Address& address) {
+  const Service* service = cluster_.find<Service>(address.service);
+  if (service == nullptr) return;
+  std::erase_if(before_, [this](const auto& one) { return time_.now() - one.second >= hearing_time; });
+  before_.push_back({{address.ip, address.pool, *service}, time_.now()});
+  later(hearing_time, [this] { on_intent(); });
 }
 
 void BgpUsers::free_later(const Address& address) {
@@ -207,6 +217,7 @@ std::string BgpUsers::delete_service() {
   const auto chosen = std::next(held_.begin(), static_cast<std::ptrdiff_t>(rng_.below(held_.size())));
   const Address address = addresses_[chosen->first];
   held_.erase(chosen);
+  note_before(address);
   cluster_.remove<Service>(address.service);
   later(some(100ms, 3s), [this, address] { change_entry(address, std::nullopt); });
   return "Service " + address.service.to_string() + " is deleted";

@@ -72,6 +72,7 @@ class BgpUsers {
   void write_slice(const ObjectName& service);
   std::vector<BgpConf::Advertisement> some_advertisements();
   void note_left(const Node& node);
+  void note_before(const Address& address);
   BgpPeer some_peer(const SimulatedRouter& router);
   void put_peer(BgpPeer peer);
   [[nodiscard]] const BgpPeer* peer_that_is_well();
@@ -96,6 +97,7 @@ class BgpUsers {
   std::uint64_t deeds_ = 0;
   AnsweringNodes answering_;
   std::map<std::string, std::pair<std::vector<IpAddress>, Instant>> left_;
+  std::vector<std::pair<Intent::Before, Instant>> before_;
   std::map<std::string, BgpPeer> good_;        // by object, as last written without a mistake
   std::set<std::string> bad_;                  // objects with a mistake in them now
   std::set<std::string> unknown_;              // of those, what the speaker never saw well

@@ -154,10 +154,27 @@ class Wisher {
     for (const auto& [name, block] : intent_.world.blocks.rows())
       for (const auto& [ip, entry] : block.addresses)
         if (has_family(peer_, ip.family) && entry.holders.size() == 1) judge(ip, entry);
+    for (const Intent::Before& before : intent_.before)
+      if (const auto how = attributes(conf_, before.pool, before.service, peer_, internal_); how && has_family(peer_, before.ip.family))
+        allow_all(before.ip, *how);
     return std::move(out_);
   }
 
  private:
+  void allow_all(const IpAddress& ip, const RouteSeen& how) {
+    const auto allow = [&](const std::vector<IpAddress>& addresses, bool leaving) {
+      const auto hop = next_hop(addresses, ip.family);
+      if (!hop) return;
+      RouteSeen route = how;
+      route.next_hop = *hop;
+      if (leaving) route.communities.insert(graceful_shutdown);
+      out_.may.emplace(Prefix{ip, static_cast<std::uint32_t>(ip.bits())}, std::move(route));
+    };
+    for (const auto& [name, node] : intent_.world.nodes.rows())
+      if (!taken_out(node)) allow(node.internal_ips, false);
+    for (const auto& [name, addresses] : intent_.left) allow(addresses, true);
+  }
+
   void judge(const IpAddress& ip, const BlockEntry& entry) {
     const Holder& holder = entry.holders.front();
     const Service* service = intent_.world.services.find(holder.service);
@@ -165,17 +182,7 @@ class Wisher {
     const auto how = attributes(conf_, entry.pool, *service, peer_, internal_);
     if (!how) return;
     const Prefix prefix{ip, static_cast<std::uint32_t>(ip.bits())};
-    const auto allow = [&](const std::vector<IpAddress>& addresses, bool leaving) {
-      const auto hop = next_hop(addresses, ip.family);
-      if (!hop) return;
-      RouteSeen route = *how;
-      route.next_hop = *hop;
-      if (leaving) route.communities.insert(graceful_shutdown);
-      out_.may.emplace(prefix, std::move(route));
-    };
-    for (const auto& [name, node] : intent_.world.nodes.rows())
-      if (!taken_out(node)) allow(node.internal_ips, false);
-    for (const auto& [name, addresses] : intent_.left) allow(addresses, true);
+    allow_all(ip, *how);
     const bool published = std::ranges::any_of(service->ingress, [&](const Ingress& in) { return IpAddress::parse(in.ip) == ip; });
     if (published)
       for (const std::string& name : candidates_of(*service))
@@ -213,7 +220,7 @@ bool taken_out(const Node& node) { return node.deleting || !node.taints.empty() 
 
 bool wants_session(const Intent& intent, const IpAddress& router) {
   const auto peer = intent.peers.find(router);
-  return intent.as && intent.world.bgp_confs.find("default") != nullptr && peer != intent.peers.end() && !peer->second.admin_down;
+  return intent.as && intent.conf != nullptr && peer != intent.peers.end() && !peer->second.admin_down;
 }
 
 bool wants_several_paths(const Intent& intent, const IpAddress& router, IpFamily family) {
@@ -232,10 +239,9 @@ bool wants_graceful_restart(const Intent& intent, const IpAddress& router) {
 }
 
 Wishes wishes_of(const Intent& intent, const IpAddress& router) {
-  const BgpConf* conf = intent.world.bgp_confs.find("default");
   const auto peer = intent.peers.find(router);
-  if (!intent.as || conf == nullptr || peer == intent.peers.end()) return {};
-  Wishes out = Wisher{intent, *conf, peer->second}.run();
+  if (!intent.as || intent.conf == nullptr || peer == intent.peers.end()) return {};
+  Wishes out = Wisher{intent, *intent.conf, peer->second}.run();
   // A session that is to be shut down may hear the latest before.
   if (peer->second.admin_down) return {{}, {}, std::move(out.may)};
   return out;

@@ -9,18 +9,31 @@
 #include <utility>
 #include <vector>
 
+#include "base/time.hpp"
 #include "model/probe.hpp"
 #include "model/world.hpp"
 #include "wire.hpp"
 
 namespace berth::sim {
 
+// Kinds of objects come to a speaker independently of one another: what changed within this time may be mixed with what was before. More
+// than the lag of the simulation while nothing is wrong.
+constexpr Duration hearing_time = std::chrono::seconds{1};
+
 struct Intent {
   const World& world;
-  std::optional<std::uint32_t> as;         // of BGP; absent: it is not to run
+  const BgpConf* conf = nullptr;           // absent: BGP is not to run
+  std::optional<std::uint32_t> as;         // likewise
   std::map<IpAddress, BgpPeer> peers;      // as last written without a mistake
   AnsweringNodes answering;
   std::map<std::string, std::vector<IpAddress>> left;  // nodes that somebody took out a while ago at most
+  // How it was with addresses that were given back or changed just now: a speaker may hear of other changes first.
+  struct Before {
+    IpAddress ip;
+    std::string pool;
+    Service service;
+  };
+  std::vector<Before> before;
 };
 
 struct Wishes {
