@@ -4,8 +4,10 @@
 #include <string>
 
 #include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
 
 #include "base/check.hpp"
+#include "gobgp/log.hpp"
 #include "gobgp/translate.hpp"
 #include "kube/encode.hpp"
 
@@ -69,6 +71,16 @@ void check_path(const std::string& bytes) {
   BERTH_CHECK(gone.is_withdraw() && gone.identifier() == read->path.id, "a withdrawal names its path");
 }
 
+void check_line(const std::string& bytes) {
+  for (const std::string& line :
+       {bytes, R"({"Key":"192.0.2.1","msg":"received notification","Code":6,"Communicated-Reason":")" + bytes + "\"}"}) {
+    const auto trouble = session_trouble(line);
+    if (!trouble) continue;
+    BERTH_CHECK(!trouble->text.empty() && trouble->text.size() < 400 && trouble->text.find('\n') == std::string::npos, "why is one line");
+    BERTH_CHECK(is_json(boost::json::serialize(boost::json::string{trouble->text})), "every line is text");
+  }
+}
+
 }  // namespace
 }  // namespace berth::gobgp
 
@@ -77,5 +89,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   berth::gobgp::check_global(bytes);
   berth::gobgp::check_peer(bytes);
   berth::gobgp::check_path(bytes);
+  berth::gobgp::check_line(bytes);
   return 0;
 }

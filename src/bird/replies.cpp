@@ -220,13 +220,19 @@ std::string time_text(std::int64_t seconds) {
   return to_rfc3339(WallTime{std::chrono::seconds{seconds}});
 }
 
+// What it says of an OPEN with another AS than the one expected has neither of the two in it.
+std::string last_error_text(const BgpPeerConfig& peer, const ProtocolState& protocol) {
+  if (protocol.last_error != "BGP Error: Bad peer AS") return protocol.last_error;
+  return fmt::format("{}; it has another AS than the {} that its BgpPeer says", protocol.last_error, peer.peer_as);
+}
+
 // BIRD tells of a refused connection, not of one that was never answered; what it may be, then.
 std::string no_connection_text(const BgpPeerConfig& peer, const ProtocolState& protocol) {
   if (peer.passive) return "waits for the router to connect (passiveMode)";
   std::string out = fmt::format("no TCP connection to {} port {}: it is refused, filtered, or the router does not expect this node",
                                 peer.neighbor.to_string(), peer.remote_port == 0 ? 179 : peer.remote_port);
   if (!peer.auth_password.empty()) out += "; a password that is not the router's looks the same";
-  if (!protocol.last_error.empty()) out += fmt::format(" ({})", protocol.last_error);
+  if (!protocol.last_error.empty()) out += fmt::format(" ({})", last_error_text(peer, protocol));
   return out;
 }
 
@@ -340,7 +346,7 @@ BgpPeerStatus status_from(const BgpPeerConfig& peer, const BgpGlobal& global, co
   if (out.session_state == SessionState::connect || out.session_state == SessionState::active)
     out.last_error = no_connection_text(peer, protocol);
   else if (!up)
-    out.last_error = protocol.last_error;
+    out.last_error = last_error_text(peer, protocol);
   return out;
 }
 

@@ -22,6 +22,7 @@
 #include "base/text.hpp"
 #include "base/turns.hpp"
 #include "gobgp/client.hpp"
+#include "gobgp/log.hpp"
 #include "gobgp/translate.hpp"
 #include "os/supervisor.hpp"
 #include "speak/bgp/diff.hpp"
@@ -43,16 +44,6 @@ constexpr Duration renewal_pause = 3s;
 // So long sessions of a new process wait for routes that can't be loaded; less than routers keep the old ones.
 constexpr Duration load_patience = 20s;
 
-// gobgpd writes one JSON object a line; its level decides ours. Its info is detail to us.
-void log_line(std::string_view line) {
-  const auto has = [line](std::string_view level) { return line.find(level) != std::string_view::npos; };
-  log::Level level = log::Level::debug;
-  if (has("\"level\":\"WARN")) level = log::Level::warning;
-  if (has("\"level\":\"ERROR\"") || has("\"level\":\"FATAL\"") || line.starts_with("panic:") || line.starts_with("fatal error:"))
-    level = log::Level::error;
-  log::write(level, "gobgpd", {{"line", line}});
-}
-
 std::string socket_of(const GobgpOptions& options) { return options.run_directory + "/gobgpd.sock"; }
 
 class RealProcess final : public gobgp::Process {
@@ -65,8 +56,9 @@ class RealProcess final : public gobgp::Process {
                      .arguments = {options.program, "--api-hosts", "unix://" + socket_of(options), "--pprof-disable", "--metrics-path="},
                      .environment = options.environment,
                      .socket = socket_of(options),
-                     .on_line = log_line}) {}
-  asio::awaitable<void> run(std::function<void()> up, std::function<void()> down) override {
+                     .on_line = [this](std::string_view line) { logs_(line); }}) {}
+  asio::awaitable<void> run(std::function<void()> up, std::function<void()> down, std::function<void(std::string_view)> logs) override {
+    logs_ = std::move(logs);
     return supervisor_.run(std::move(up), std::move(down));
   }
   std::uint64_t starts() const override { return supervisor_.starts(); }
@@ -76,6 +68,7 @@ class RealProcess final : public gobgp::Process {
   void stop_restarting() override { supervisor_.stop_restarting(); }
 
  private:
+  std::function<void(std::string_view)> logs_ = [](std::string_view) {};
   Supervisor supervisor_;
 };
 
@@ -123,7 +116,8 @@ class GobgpEngine final : public BgpEngine {
     using namespace asio::experimental::awaitable_operators;
     changed_ = std::move(changed);
     try {
-      co_await (process_->run([this] { up(); }, [this] { down(); }) || watch() || check() || renew_lost());
+      co_await (process_->run([this] { up(); }, [this] { down(); }, [this](std::string_view line) { note_line(line); }) || watch() ||
+                check() || renew_lost());
     } catch (const asio::multiple_exceptions& all) {
       rethrow_innermost(all.first_exception());  // a cancellation is one for each task
     }
@@ -218,6 +212,7 @@ class GobgpEngine final : public BgpEngine {
     mirror_.audiences.reset();
     foreign_.clear();
     returning_.clear();
+    tell_again_ = true;  // perhaps
     up_.clear();
     lost_.clear();
     renewed_.clear();
@@ -277,6 +272,18 @@ class GobgpEngine final : public BgpEngine {
       }
       co_await timers_.sleep_for(watch_again_after);
     }
+  }
+
+  void note_line(std::string_view line) {
+    log::write(gobgp::level_of(line), "gobgpd", {{"line", line}});
+    const auto trouble = gobgp::session_trouble(line);
+    if (!trouble) return;
+    const auto peer = mirror_.peers.find(trouble->neighbor);
+    if (peer == mirror_.peers.end()) return;
+    std::string& text = last_errors_[trouble->neighbor];
+    text = trouble->text;
+    if (trouble->wrong_router_as) text += fmt::format("; it has another AS than the {} that its BgpPeer says", peer->second.peer_as);
+    changed_();
   }
 
   void note_event(const api::PeerState& state) {
@@ -377,8 +384,8 @@ class GobgpEngine final : public BgpEngine {
     if (const auto read = co_await read_back(); !read) co_return;
     co_await try_those_cut_off();
     const std::size_t differences = diff(*desired, mirror_).size() + foreign_.size();
-    if (differences == 0) co_return;
-    if (!known) {
+    if (differences == 0 && !has_to_tell_again()) co_return;
+    if (!known && differences > 0) {
       counters_.drift_repaired += differences;
       log::warning("gobgpd_drift", {{"differences", differences}});
     }
@@ -409,6 +416,12 @@ class GobgpEngine final : public BgpEngine {
     }
     misses_ = 0;
     if (global->asn() == 0) {
+      // Started once more it would keep its peers, and lose its policies.
+      const auto peers = co_await client->list_peers();
+      if (mirror_.global || (peers && !peers->empty())) {
+        process_->kill();
+        co_return fail(ErrorCode::internal, "gobgpd has peers and says that it runs no BGP: it is started anew");
+      }
       forget();
       read_back_needed_ = false;
       co_return Result<>{};
@@ -422,9 +435,13 @@ class GobgpEngine final : public BgpEngine {
       std::ranges::move(*listed, std::back_inserter(paths));
     }
     if (client != client_) co_return fail(not_running());
+    const bool adopted = !mirror_.global;
     take_global(gobgp::from_api(*global));
     take_peers(*peers);
     take_paths(paths);
+    if (adopted && desired_)  // whoever began it may have died before it was done
+      for (const BgpPeerConfig& peer : desired_->peers)
+        if (!mirror_.peers.contains(peer.neighbor)) returning_.insert(peer.neighbor);
     read_back_needed_ = false;
     co_return Result<>{};
   }
@@ -514,14 +531,18 @@ class GobgpEngine final : public BgpEngine {
   // gobgpd withdraws nothing from a router that the policies leave out, except in a soft reset and only what is there. So that comes
   // between the additions and the withdrawals, and without it nothing is withdrawn.
   asio::awaitable<bool> change_routes(Api& client, const BgpSteps& steps, FirstError& errors) {
-    if (!steps.tell_again) co_return errors.note(co_await change_routes(client, steps.add_routes, steps.withdraw_routes), "change routes");
+    tell_again_ = tell_again_ || steps.tell_again;
+    if (!has_to_tell_again()) co_return errors.note(co_await change_routes(client, steps.add_routes, steps.withdraw_routes), "change routes");
     if (!errors.note(co_await change_routes(client, steps.add_routes, {}), "change routes")) co_return false;
     if (!errors.note(co_await tell_again(client), "tell routes again")) {
       mirror_.audiences.reset();
       co_return false;
     }
+    tell_again_ = false;
     co_return errors.note(co_await change_routes(client, {}, steps.withdraw_routes), "change routes");
   }
+
+  [[nodiscard]] bool has_to_tell_again() const { return tell_again_ && mirror_.global.has_value(); }
 
   // But not those that gobgpd has told nothing yet since it started: they get all as it is when that is over, and until then it would
   // keep changes to itself, withdrawals too.
@@ -559,6 +580,7 @@ class GobgpEngine final : public BgpEngine {
     if (!message) co_return fail(message.error().with("start BGP"));
     if (const auto started = co_await client->start_bgp(std::move(*message)); !started) co_return fail(note_error(started.error()));
     users_assigned_ = false;
+    tell_again_ = false;
     // A server without these policies would pass routes on from router to router, so it must not stay.
     mirror_.audiences.reset();
     if (const auto guarded = co_await set_audiences(*client, audiences); !guarded) {
@@ -725,6 +747,7 @@ class GobgpEngine final : public BgpEngine {
   std::string policy_text_;  // as asked for
   std::string policy_problem_;
   gobgp::RoutingPolicy policy_, accepted_policy_;  // the last good one, and the last that gobgpd took
+  bool tell_again_ = true;  // somebody was left out, and not all was told again since
   bool users_assigned_ = true;  // some of its policies are, or may be, among those that gobgpd uses
   std::vector<std::string> cut_off_;  // sessions that ended because the router sent too much
   std::vector<api::Path> foreign_;  // withdrawals of paths that are nothing we would add

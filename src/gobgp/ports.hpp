@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/asio.hpp"
@@ -46,8 +47,9 @@ class Api {
 class Process {
  public:
   virtual ~Process() = default;
-  // Until cancelled, or stopped. `up` is called when it answers, `down` when it is gone.
-  virtual asio::awaitable<void> run(std::function<void()> up, std::function<void()> down) = 0;
+  // Until cancelled, or stopped. `up` is called when it answers, `down` when it is gone, `logs` with each line that it writes; one that was
+  // there before writes elsewhere.
+  virtual asio::awaitable<void> run(std::function<void()> up, std::function<void()> down, std::function<void(std::string_view)> logs) = 0;
   [[nodiscard]] virtual std::uint64_t starts() const = 0;
   [[nodiscard]] virtual const std::string& last_error() const = 0;
 

@@ -311,7 +311,7 @@ as-path-list = ["("]
         """listenPort -1: gobgpd has sessions, and listens nowhere."""
         for node in self.lab.cluster.nodes:
             sockets = self.lab.cluster.run(node, ["ss", "-Htnap"]).stdout.splitlines()
-            mine = [line for line in sockets if f"pid={self.berths[node].gobgpd()}," in line and '("berth"' not in line]
+            mine = [line for line in sockets if f"pid={self.berths[node].engine()}," in line and '("berth"' not in line]
             states = {line.split()[0] for line in mine}
             self.assertIn("ESTAB", states)
             self.assertNotIn("LISTEN", states)
@@ -322,7 +322,7 @@ as-path-list = ["("]
             links = (os.readlink(entry) for entry in pathlib.Path(f"/proc/{pid}/fd").iterdir())
             return {link for link in links if link.startswith("socket:")}
         for process in self.berths.values():
-            self.assertEqual(sockets(process.gobgpd()) & sockets(process.process.pid), set())
+            self.assertEqual(sockets(process.engine()) & sockets(process.process.pid), set())
 
     def test_drain_of_nobody(self):
         """A node that is none, and a name that is none, are said to be so."""

@@ -53,7 +53,7 @@ class BadRouting(E2eTest):
     def as_it_was(self):
         """Sessions by their connections, since when Berth has them, and what the routers have."""
         return ({name: router.sessions() for name, router in self.small.items()}, [self.lab.session(node) for node in self.berths],
-                {name: router.routes() for name, router in self.small.items()}, [process.gobgpd() for process in self.berths.values()])
+                {name: router.routes() for name, router in self.small.items()}, [process.engine() for process in self.berths.values()])
 
     def events(self, row):
         return [text for _, text in self.lab.events(row.manifest["kind"], row.manifest["metadata"]["name"])]

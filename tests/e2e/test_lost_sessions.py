@@ -69,8 +69,8 @@ class LostSessions(E2eTest):
                                  f"{self.wrong_tables()}") from None
 
     def footprint(self):
-        """Open files and threads of all Berths and gobgpds."""
-        pids = [pid for process in self.berths.values() for pid in (process.process.pid, process.gobgpd())]
+        """Open files and threads of all Berths and engines."""
+        pids = [pid for process in self.berths.values() for pid in (process.process.pid, process.engine())]
         return [(len(os.listdir(f"/proc/{pid}/fd")), len(os.listdir(f"/proc/{pid}/task"))) for pid in pids]
 
     def lose_all(self, number):
@@ -97,14 +97,14 @@ class LostSessions(E2eTest):
 
     def test_every_session_has_all_routes(self):
         """Each of many lost sessions comes back with all routes and no others; one that was not lost stays; files and threads too."""
-        gobgpds, first = [process.gobgpd() for process in self.berths.values()], None
+        engines, first = [process.engine() for process in self.berths.values()], None
         for number in range(ROUNDS):
             self.lose_all(number)
             self.wait_for_tables(f"after {number + 1} rounds")
             first = first or self.footprint()
         last = self.footprint()
         self.figure(f"{ROUNDS * ROUTERS * 2} lost sessions; open files and threads: {first} after the first round, {last} at the end")
-        self.assertEqual([process.gobgpd() for process in self.berths.values()], gobgpds)
+        self.assertEqual([process.engine() for process in self.berths.values()], engines)
         for (files, threads), (files_now, threads_now) in zip(first, last):
             self.assertLessEqual(files_now, files + 4)
             self.assertLessEqual(threads_now, threads + 4)

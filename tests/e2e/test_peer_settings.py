@@ -698,7 +698,7 @@ class PeerSettings(E2eTest):
             after = self.memory()
         self.figure(f"{trap.sent:,} changes sent in {trap.met} connections; a Service's route came and went in "
                     + ", ".join(f"{wait:.2f} s" for wait in waits))
-        for program, limit in (("berth", 20), ("gobgpd", 200)):
+        for program, limit in (("berth", 20), ("engine", 200)):
             self.figure(f"{program}: {before[program]:.0f} MB before, {after[program]:.0f} MB now")
             self.assertLess(after[program] - before[program], limit)
 

@@ -80,7 +80,7 @@ std::string_view to_string(BgpFlaw flaw) {
 // -- the process ----------------------------------------------------------------------------------
 
 // As Supervisor::run.
-asio::awaitable<void> SimulatedProcess::run(std::function<void()> up, std::function<void()> down) {
+asio::awaitable<void> SimulatedProcess::run(std::function<void()> up, std::function<void()> down, std::function<void(std::string_view)>) {
   while (!stopping_) {
     const Instant begun = timers_.now();
     if (host_.runs() || co_await start()) {

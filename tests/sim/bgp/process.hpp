@@ -59,7 +59,7 @@ class SimulatedProcess final : public gobgp::Process {
  public:
   SimulatedProcess(const asio::any_io_executor& executor, Timers& timers, GobgpHost& host)
       : timers_(timers), host_(host), ended_(std::make_shared<Bell>(executor)) {}
-  asio::awaitable<void> run(std::function<void()> up, std::function<void()> down) override;
+  asio::awaitable<void> run(std::function<void()> up, std::function<void()> down, std::function<void(std::string_view)> logs) override;
   [[nodiscard]] std::uint64_t starts() const override { return starts_; }
   [[nodiscard]] const std::string& last_error() const override { return last_error_; }
   asio::awaitable<void> terminate(Duration patience) override;

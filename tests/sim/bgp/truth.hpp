@@ -37,21 +37,38 @@ class BgpTruth {
   std::function<void(const std::string&)> say = [](const std::string&) {};
 
  private:
+  // What stands, and what did a moment ago.
+  template <class T>
+  struct History {
+    std::optional<T> now;
+    std::vector<std::pair<T, Instant>> before;  // until when
+
+    void note(std::optional<T> then, Instant at) {
+      if (now && now != then) before.emplace_back(std::move(*now), at);
+      now = std::move(then);
+      std::erase_if(before, [at](const auto& one) { return at - one.second > hearing_time; });
+    }
+    // Absent: until now.
+    [[nodiscard]] std::vector<std::pair<const T*, std::optional<Instant>>> all() const {
+      std::vector<std::pair<const T*, std::optional<Instant>>> out;
+      if (now) out.emplace_back(&*now, std::nullopt);
+      for (const auto& [value, until] : before) out.emplace_back(&value, until);
+      return out;
+    }
+  };
+  struct Server {
+    BgpConf conf;
+    std::uint32_t as = 0;
+    bool operator==(const Server&) const = default;
+  };
   struct Seen {  // of one router
     std::map<std::pair<Prefix, RouteSeen>, std::optional<Instant>> may;  // until when; absent: still
     std::map<std::pair<Prefix, IpAddress>, Instant> sure_since;
     std::map<Prefix, Instant> prefix_sure_since;
     Wishes wishes;
-    struct Settings {  // with which it has routes to wish for
-      BgpConf conf;
-      std::uint32_t as = 0;
-      BgpPeer peer;
-      bool operator==(const Settings&) const = default;
-    };
-    std::optional<Settings> settings;
-    std::vector<std::pair<Settings, Instant>> settings_before;  // until when they stood
+    History<BgpPeer> peer;
     bool lost_by_router = false;  // the last loss of its session
-    bool graceful = true;
+    std::optional<Instant> lost_at;
   };
 
   void mix(const Intent& intent, const IpAddress& address, Seen& seen);
@@ -70,6 +87,7 @@ class BgpTruth {
   const Routers& routers_;
   const BgpUsers& users_;
   std::map<IpAddress, Seen> seen_;
+  History<Server> server_;
   std::map<Prefix, Instant> meddled_;
   Instant trouble_from_, trouble_until_;
   bool sane_ = true;

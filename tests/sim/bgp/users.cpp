@@ -87,6 +87,12 @@ Instant BgpUsers::touched(const IpAddress& router) const {
   return found == touched_.end() ? Instant{} : found->second;
 }
 
+Instant BgpUsers::stirred(const IpAddress& ip) const {
+  const auto address = std::ranges::find(addresses_, ip, &Address::ip);
+  const auto found = address == addresses_.end() ? stirred_.end() : stirred_.find(address->service);
+  return found == stirred_.end() ? Instant{} : found->second;
+}
+
 void BgpUsers::speaker_begins() {
   unknown_ = bad_;
   if (conf_is_bad_) as_.reset();
@@ -224,6 +230,7 @@ std::string BgpUsers::delete_service() {
 }
 
 void BgpUsers::write_slice(const ObjectName& service) {
+  stirred_[service] = time_.now();
   EndpointSlice slice;
   slice.name = {service.space, service.name + "-slice"};
   slice.service = service.name;
@@ -249,6 +256,7 @@ std::string BgpUsers::change_policy() {
   const Service* known = cluster_.find<Service>(addresses_[chosen->first].service);
   if (known == nullptr) return "nothing";
   Service service = *known;
+  stirred_[service.name] = time_.now();
   service.external_traffic_policy = service.external_traffic_policy == TrafficPolicy::local ? TrafficPolicy::cluster : TrafficPolicy::local;
   cluster_.put(service);
   return "policy of " + service.name.to_string() + " changes";

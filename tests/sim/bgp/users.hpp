@@ -30,6 +30,8 @@ class BgpUsers {
   // When the users last did what makes this session another, and what makes the server another, which ends all of them.
   [[nodiscard]] Instant touched(const IpAddress& router) const;
   [[nodiscard]] Instant touched_server() const { return touched_server_; }
+  // When its Service's endpoints or traffic policy last changed.
+  [[nodiscard]] Instant stirred(const IpAddress& ip) const;
   [[nodiscard]] std::uint64_t deeds() const { return deeds_; }
   [[nodiscard]] std::size_t addresses_held() const { return held_.size(); }
   std::function<void()> on_answering = [] {};
@@ -102,6 +104,7 @@ class BgpUsers {
   std::set<std::string> bad_;                  // objects with a mistake in them now
   std::set<std::string> unknown_;              // of those, what the speaker never saw well
   std::map<IpAddress, Instant> touched_;
+  std::map<ObjectName, Instant> stirred_;
   Instant touched_server_;
   std::optional<std::uint32_t> as_;
   bool conf_is_bad_ = false;

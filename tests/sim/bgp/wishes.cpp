@@ -184,18 +184,21 @@ class Wisher {
     const Prefix prefix{ip, static_cast<std::uint32_t>(ip.bits())};
     allow_all(ip, *how);
     const bool published = std::ranges::any_of(service->ingress, [&](const Ingress& in) { return IpAddress::parse(in.ip) == ip; });
-    if (published)
-      for (const std::string& name : candidates_of(*service))
-        if (const auto hop = next_hop(intent_.world.nodes.find(name)->internal_ips, ip.family)) {
-          RouteSeen& route = out_.routes[prefix][*hop] = *how;
-          route.next_hop = *hop;
-          if (fitness(intent_, *intent_.world.nodes.find(name)) == Fitness::sure) out_.sure.emplace(prefix, *hop);
-        }
+    if (!published) return;
+    const auto [nodes, sure] = candidates_of(*service);
+    for (const std::string& name : nodes)
+      if (const auto hop = next_hop(intent_.world.nodes.find(name)->internal_ips, ip.family)) {
+        RouteSeen& route = out_.routes[prefix][*hop] = *how;
+        route.next_hop = *hop;
+        if (sure && fitness(intent_, *intent_.world.nodes.find(name)) == Fitness::sure) out_.sure.emplace(prefix, *hop);
+      }
   }
 
-  std::set<std::string> candidates_of(const Service& service) {
+  // And whether every speaker chooses these: an endpoint that is ready on a node that is about to go is better, for as long as it is there,
+  // than one that ends.
+  std::pair<std::set<std::string>, bool> candidates_of(const Service& service) {
     const Endpoints endpoints = endpoints_of(intent_.world, service.name);
-    if (!endpoints.any) return {};
+    if (!endpoints.any) return {{}, true};
     std::set<std::string> ready, ending, all;
     for (const auto& [name, node] : intent_.world.nodes.rows()) {
       if (fitness(intent_, node) == Fitness::unfit) continue;
@@ -203,8 +206,9 @@ class Wisher {
       if (endpoints.ready.contains(name)) ready.insert(name);
       if (endpoints.ending.contains(name)) ending.insert(name);
     }
-    if (service.external_traffic_policy == TrafficPolicy::cluster) return all;
-    return ready.empty() ? ending : ready;
+    if (service.external_traffic_policy == TrafficPolicy::cluster) return {all, true};
+    if (!ready.empty()) return {ready, true};
+    return {ending, intent_.left.empty()};
   }
 
   const Intent& intent_;

@@ -17,8 +17,8 @@
 namespace berth::sim {
 
 // Kinds of objects come to a speaker independently of one another: what changed within this time may be mixed with what was before. More
-// than the lag of the simulation while nothing is wrong.
-constexpr Duration hearing_time = std::chrono::seconds{1};
+// than the simulation's longest lag.
+constexpr Duration hearing_time = std::chrono::seconds{10};
 
 struct Intent {
   const World& world;
