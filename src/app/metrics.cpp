@@ -70,6 +70,8 @@ void add_speaker(MetricsPage& page, const MetricSources& from) {
   for (const auto& [reason, count] : speaker.bfd().drops) page.add(metric::berth_bfd_dropped_total, number(count), {reason});
   page.add(metric::berth_speaker_plan_seconds, speaker.counters().last_plan_seconds);
   page.add(metric::berth_speaker_apply_seconds, speaker.counters().last_apply_seconds);
+  page.add(metric::berth_bgp_convergences_total, number(speaker.counters().convergences));
+  page.add(metric::berth_bgp_convergence_seconds_total, speaker.counters().convergence_seconds);
   const BgpEngineCounters counters = from.engine->counters();
   page.add(metric::berth_bgp_engine_running, from.engine->running() ? 1 : 0);
   page.add(metric::berth_bgp_routes, number(from.engine->routes().size()));

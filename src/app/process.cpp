@@ -49,6 +49,7 @@ constexpr auto as_result = asio::as_tuple(asio::use_awaitable);
 
 constexpr Duration config_retry = 5s;
 constexpr Duration fate_limit = 1s;
+constexpr Duration farewell_limit = 1s;
 // A new pod waits so long at most for its sessions before it calls itself ready: a router that is down
 // must not stop a rollout.
 constexpr Duration session_grace = 20s;
@@ -376,6 +377,7 @@ class Process {
       co_await engine_tasks_->join();
     }
     if (elector_) co_await elector_->release();
+    if (speaking_) co_await within(farewell_limit, "farewell", speaking_->report.say_sessions_ended());
     if (admitting_) {
       admitting_->tasks.cancel();
       co_await admitting_->tasks.join();
@@ -394,18 +396,24 @@ class Process {
   // the routes until we are back.
   asio::awaitable<BgpStop> how_to_stop() {
     if (!cluster_ || flags_.pod_name.empty()) co_return BgpStop::restart;
-    auto fate = std::make_shared<std::optional<Cluster::WorkloadFate>>();
-    auto answered = std::make_shared<Bell>(executor_);
-    TaskGroup asking{executor_};
-    asking.spawn("fate", ask_fate(fate, answered));
-    co_await answered->wait_until(*timers_, timers_->now() + fate_limit);
-    asking.cancel();
-    co_await asking.join();
-    co_return fate->value_or(Cluster::WorkloadFate::unknown) == Cluster::WorkloadFate::goes ? BgpStop::drain : BgpStop::restart;
+    Cluster::WorkloadFate fate = Cluster::WorkloadFate::unknown;
+    co_await within(fate_limit, "fate", ask_fate(fate));
+    co_return fate == Cluster::WorkloadFate::goes ? BgpStop::drain : BgpStop::restart;
   }
-  asio::awaitable<void> ask_fate(std::shared_ptr<std::optional<Cluster::WorkloadFate>> fate, std::shared_ptr<Bell> answered) {
-    *fate = co_await cluster_->workload_fate({flags_.space, flags_.pod_name});
-    answered->ring();
+  asio::awaitable<void> ask_fate(Cluster::WorkloadFate& fate) { fate = co_await cluster_->workload_fate({flags_.space, flags_.pod_name}); }
+
+  // Cancels `work` if it is not done by then.
+  asio::awaitable<void> within(Duration limit, std::string name, asio::awaitable<void> work) {
+    Bell done{executor_};
+    TaskGroup group{executor_};
+    group.spawn(std::move(name), and_ring(std::move(work), done));
+    co_await done.wait_until(*timers_, timers_->now() + limit);
+    group.cancel();
+    co_await group.join();
+  }
+  static asio::awaitable<void> and_ring(asio::awaitable<void> work, Bell& done) {
+    co_await std::move(work);
+    done.ring();
   }
 
   // -- what people and probes see -----------------------------------------------------------------

@@ -484,12 +484,19 @@ struct BgpPeerSpec {
   std::optional<LabelSelector> nodeSelector;
 };
 BOOST_DESCRIBE_STRUCT(BgpPeerSpec, (), (conf, ebgpMultihop, ttlSecurity, timers, transport, gracefulRestart, bfd, afiSafis, nodeSelector))
-struct NodePeerStatus {};
-BOOST_DESCRIBE_STRUCT(NodePeerStatus, (), ())
+struct PeerState {
+  std::string sessionState;
+};
+BOOST_DESCRIBE_STRUCT(PeerState, (), (sessionState))
+struct NodePeerStatus {
+  PeerState peerState;
+};
+BOOST_DESCRIBE_STRUCT(NodePeerStatus, (), (peerState))
 struct BgpPeerStatus {
   std::map<std::string, NodePeerStatus> nodesPeerStatus;
+  std::string sessions;
 };
-BOOST_DESCRIBE_STRUCT(BgpPeerStatus, (), (nodesPeerStatus))
+BOOST_DESCRIBE_STRUCT(BgpPeerStatus, (), (nodesPeerStatus, sessions))
 struct BgpPeer {
   Metadata metadata;
   BgpPeerSpec spec;

@@ -77,6 +77,10 @@ asio::awaitable<Result<>> ApiCluster::patch_bgp_peer_status(std::string name, st
   co_return co_await client_.patch_only(PatchKind::merge, group + "bgppeers/" + name + "/status", peer_status_patch(node, status));
 }
 
+asio::awaitable<Result<>> ApiCluster::patch_bgp_peer_sessions(std::string name, std::string sessions) {
+  co_return co_await client_.patch_only(PatchKind::merge, group + "bgppeers/" + name + "/status", peer_sessions_patch(sessions));
+}
+
 asio::awaitable<Cluster::WorkloadFate> ApiCluster::workload_fate(ObjectName pod) {
   const std::string apps = "/apis/apps/v1/namespaces/" + pod.space + "/";
   auto object = co_await client_.get<api::Workload>("/api/v1/namespaces/" + pod.space + "/pods/" + pod.name);

@@ -413,7 +413,11 @@ BgpPeer to_model(api::BgpPeer object) {
                              .add_path_receive = from.addPaths.config.receive,
                              .add_path_send_max = from.addPaths.config.sendMax});
   if (spec.nodeSelector) peer.node_selector = to_model(std::move(*spec.nodeSelector));
-  for (const auto& [node, status] : object.status.nodesPeerStatus) peer.status_nodes.push_back(node);
+  for (const auto& [node, status] : object.status.nodesPeerStatus) {
+    peer.status_nodes.push_back(node);
+    if (status.peerState.sessionState == to_string(SessionState::established)) peer.established_nodes.push_back(node);
+  }
+  peer.status_sessions = std::move(object.status.sessions);
   return peer;
 }
 

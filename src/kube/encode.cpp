@@ -200,6 +200,10 @@ std::string peer_status_patch(const std::string& node, const std::optional<BgpPe
   return json::serialize(json::object{{"status", json::object{{"nodesPeerStatus", std::move(nodes)}}}});
 }
 
+std::string peer_sessions_patch(const std::string& sessions) {
+  return json::serialize(json::object{{"status", json::object{{"sessions", sessions}}}});
+}
+
 std::string delete_options(const Uid& uid, const ResourceVersion& version) {
   return json::serialize(json::object{{"apiVersion", "v1"}, {"kind", "DeleteOptions"}, {"preconditions", precondition(uid, version)}});
 }

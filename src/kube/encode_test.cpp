@@ -111,6 +111,7 @@ TEST(Encode, TheStatusOfAPeerIsOpenELBsAndHasNoPassword) {
   EXPECT_NE(text.find(R"("uptime":"2026-01-01T00:00:00Z","downtime":null)"), std::string::npos);
   EXPECT_EQ(text.find("assword"), std::string::npos);
   EXPECT_EQ(peer_status_patch("node1", std::nullopt), R"({"status":{"nodesPeerStatus":{"node1":null}}})");
+  EXPECT_EQ(peer_sessions_patch("1/2"), R"({"status":{"sessions":"1/2"}})");
 }
 
 }  // namespace

@@ -385,6 +385,8 @@ struct BgpPeer {
   std::vector<Family> families;
   std::optional<LabelSelector> node_selector;  // absent: every node
   std::vector<std::string> status_nodes;       // keys of status.nodesPeerStatus
+  std::vector<std::string> established_nodes;  // those of them whose session is up
+  std::string status_sessions;                 // status.sessions: how many of them are up, for people: "2/3"
 
   using Key = std::string;
   [[nodiscard]] const Key& key() const { return name; }

@@ -68,7 +68,9 @@ struct MetricName {
   X(berth_bfd_dropped_total, counter, "reason", "BFD packets that were dropped.")                                                      \
   X(berth_node_answers, gauge, "node", "1 if the node answers probes, 0 if it does not any more. Nodes that never did are not shown.") \
   X(berth_speaker_plan_seconds, gauge, "", "Duration of the newest route plan.")                                                       \
-  X(berth_speaker_apply_seconds, gauge, "", "Duration of the newest change of the engine.")
+  X(berth_speaker_apply_seconds, gauge, "", "Duration of the newest change of the engine.")                                            \
+  X(berth_bgp_convergences_total, counter, "", "Changes that are in the BGP engine; several at once are one.")                         \
+  X(berth_bgp_convergence_seconds_total, counter, "", "From the plan of each to the engine's answer, retries included, in sum.")
 
 namespace metric {
 #define BERTH_METRIC(name, type, labels, help) inline constexpr MetricName name{#name, MetricType::type, labels, help};

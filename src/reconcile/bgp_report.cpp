@@ -160,6 +160,17 @@ asio::awaitable<void> BgpReport::write_sessions() {
   }
 }
 
+asio::awaitable<void> BgpReport::say_sessions_ended() {
+  for (auto& [name, written] : written_) {
+    BgpPeerStatus ended = written.status;
+    ended.session_state = SessionState::idle;
+    ended.bfd.reset();
+    if (ended == written.status) continue;
+    if (const Result<> done = co_await cluster_.patch_bgp_peer_status(name, node_, std::move(ended)); !done)
+      log::info("write_failed", {{"doing", "say that the session ended"}, {"object", "BgpPeer " + name}, {"error", done.error().text}});
+  }
+}
+
 void BgpReport::failed(const std::string& what, const Error& error) {
   log::warning("write_failed",
                {{"doing", "write the BGP status"}, {"object", what}, {"code", to_string(error.code)}, {"error", error.text}});

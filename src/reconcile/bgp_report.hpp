@@ -35,6 +35,8 @@ class BgpReport {
             std::string node);
   void update(BgpSituation situation);
   asio::awaitable<void> run();  // until cancelled
+  // After the end of the sessions and of run(): says so in our entries, since nobody else would if we do not come back here.
+  asio::awaitable<void> say_sessions_ended();
 
  private:
   struct Written {

@@ -14,6 +14,7 @@ using namespace std::chrono_literals;
 
 constexpr std::string_view service_component = "OpenELBController";
 constexpr std::string_view pool_component = "EIPController";
+constexpr Duration sessions_interval = 2s;
 
 ObjectReference reference(const ObjectName& name, const Uid& uid) { return {"v1", "Service", name.space, name.name, uid}; }
 ObjectReference reference(const Pool& pool) { return {"network.kubesphere.io/v1alpha2", "Eip", "", pool.name, pool.uid}; }
@@ -441,7 +442,24 @@ void Controller::start_bgp_upkeep() {
     if (peer.deleting && has_finalizer(peer.finalizers) && may_start(key)) start(key, write_peer_finalizers(key, peer));
     for (const std::string& node : peer.status_nodes)
       if (is_left(node) && may_start(key)) start(key, drop_peer_status(key, name, node));
+    tell_sessions(peer);
   }
+}
+
+// What kubectl shows of all speakers' sessions in one word: sessions of a node that is not ready are not known to be up.
+void Controller::tell_sessions(const BgpPeer& peer) {
+  const World& world = keeper_.world();
+  const auto is_up = [&](const std::string& name) {
+    const Node* node = world.nodes.find(name);
+    return !world.nodes.synced() || (node != nullptr && node->ready);
+  };
+  std::string sessions = fmt::format("{}/{}", std::ranges::count_if(peer.established_nodes, is_up), peer.status_nodes.size());
+  if (peer.status_nodes.empty() && peer.status_sessions.empty()) return;
+  if (peer.status_sessions == sessions) return;
+  if (const auto allowed = sessions_allowed_.find(peer.name); allowed != sessions_allowed_.end() && allowed->second > timers_.now())
+    return wake(allowed->second);
+  const std::string key = "bgppeer sessions " + peer.name;
+  if (may_start(key)) start(key, write_sessions(key, peer.name, std::move(sessions)));
 }
 
 asio::awaitable<void> Controller::write_conf_finalizers(std::string key, BgpConf conf) {
@@ -484,6 +502,16 @@ asio::awaitable<void> Controller::drop_peer_status(std::string key, std::string 
   ended(key);
 }
 
+asio::awaitable<void> Controller::write_sessions(std::string key, std::string name, std::string sessions) {
+  const Result<> done = co_await cluster_.patch_bgp_peer_sessions(name, std::move(sessions));
+  sessions_allowed_[name] = timers_.now() + sessions_interval;  // a session that flaps is not a write each time
+  if (done)
+    succeeded(key);
+  else
+    failed(key, "write how many sessions are up", done.error());
+  ended(key);
+}
+
 // -- telling people -------------------------------------------------------------------------------
 
 void Controller::tell(const ObjectName& name) {
@@ -518,6 +546,7 @@ void Controller::forget_what_is_gone() {
   const auto gone = [&](const auto& item) { return keeper_.world().pools.find(item.first) == nullptr; };
   std::erase_if(pool_status_allowed_, gone);
   std::erase_if(told_pools_, gone);
+  std::erase_if(sessions_allowed_, [&](const auto& item) { return item.second < now; });
 }
 
 void Controller::tell_pools() {

@@ -78,6 +78,7 @@ class Controller {
   [[nodiscard]] bool queue_is_long() const { return ready_.size() > options_.service_writes_in_flight; }
   void start_pool_work();
   void start_bgp_upkeep();
+  void tell_sessions(const BgpPeer& peer);
   void tell(const ObjectName& name);
   void tell_pending(const Pending& pending, bool misaddressed);
   void tell_pools();
@@ -103,6 +104,7 @@ class Controller {
   asio::awaitable<void> write_peer_finalizers(std::string key, BgpPeer peer);
   asio::awaitable<void> drop_conf_status(std::string key, std::string name, std::string node);
   asio::awaitable<void> drop_peer_status(std::string key, std::string name, std::string node);
+  asio::awaitable<void> write_sessions(std::string key, std::string name, std::string sessions);
 
   asio::any_io_executor executor_;
   Timers& timers_;
@@ -131,6 +133,7 @@ class Controller {
   std::map<std::string, Instant> block_allowed_;  // of blocks written lately: in a stream, not before
   std::set<std::string> pools_to_tell_;  // whose status may not be as it should
   std::map<std::string, Instant> pool_status_allowed_;
+  std::map<std::string, Instant> sessions_allowed_;  // of BgpPeers' status: not before
   Instant idle_since_;
   std::optional<Instant> wake_at_;
   std::map<ObjectName, std::string> told_services_;

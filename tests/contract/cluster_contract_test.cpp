@@ -635,6 +635,21 @@ TEST_F(BgpContract, EachNodeHasItsOwnEntryInTheStatusOfAPeer) {
   EXPECT_FAILS(ask(cluster().patch_bgp_peer_status(unique("none"), "node1", peer_status())), ErrorCode::not_found);
 }
 
+TEST_F(BgpContract, WhatTheSessionsOfAPeerAreTogetherIsBesideTheEntries) {
+  const std::string name = subject_->create_peer(unique("peer"), {}).name;
+  BgpPeerStatus idle = peer_status();
+  idle.session_state = SessionState::idle;
+  ASSERT_DONE(ask(cluster().patch_bgp_peer_status(name, "node1", peer_status())));
+  ASSERT_DONE(ask(cluster().patch_bgp_peer_status(name, "node2", idle)));
+  ASSERT_DONE(ask(cluster().patch_bgp_peer_sessions(name, "1/2")));
+  EXPECT_EQ(subject_->read_peer(name).value().established_nodes, (std::vector<std::string>{"node1"}));
+  EXPECT_EQ(subject_->read_peer(name).value().status_sessions, "1/2");
+  ASSERT_DONE(ask(cluster().patch_bgp_peer_status(name, "node1", idle)));
+  EXPECT_TRUE(subject_->read_peer(name).value().established_nodes.empty());
+  EXPECT_EQ(subject_->read_peer(name).value().status_sessions, "1/2");
+  EXPECT_FAILS(ask(cluster().patch_bgp_peer_sessions(unique("none"), "0/0")), ErrorCode::not_found);
+}
+
 TEST_F(BgpContract, AnEntryTakenOffAnEmptyStatusIsNoError) {
   const std::string conf = subject_->create_conf(unique("conf"), {}).name;
   const std::string peer = subject_->create_peer(unique("peer"), {}).name;

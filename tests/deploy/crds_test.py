@@ -100,7 +100,7 @@ OURS |= {f".spec.{name}" for name in (
     "extendedNextHops", "ttlSecurity", "conf.passwordSecret", "conf.neighborAddressAnnotation", "conf.maximumPrefixes",
     "transport.localAddress", "transport.bindInterface")}
 OURS |= {".spec.advertisements", ".spec.communityNames", ".spec.bfd", ".status.free", ".status.conditions",
-         ".status.nodesConfStatus.*.nextHops", ".status.nodesPeerStatus.*.bfdState"}
+         ".status.nodesConfStatus.*.nextHops", ".status.nodesPeerStatus.*.bfdState", ".status.sessions"}
 STATUS_MAP = {"BgpConf": "nodesConfStatus", "BgpPeer": "nodesPeerStatus"}
 
 
@@ -415,8 +415,9 @@ class DeployTest(unittest.TestCase):
                       transport={"localAddress": "2001:db8::2", "bindInterface": "vrf-blue"},
                       bfd={"minTxIntervalMs": 10, "minRxIntervalMs": 60000, "detectMultiplier": 255, "minimumTtl": 1, "multihop": True,
                            "passive": True, "strict": True})
-        router["status"] = {"nodesPeerStatus": {"node1": {"bfdState": {"state": "Up", "remoteState": "Up", "lastDown": "",
-                                                                       "detectionTimeMs": 150, "downs": 2 ** 32}}}}
+        router["status"] = {"sessions": "1/1"}
+        router["status"]["nodesPeerStatus"] = {"node1": {"bfdState": {"state": "Up", "remoteState": "Up", "lastDown": "",
+                                                                      "detectionTimeMs": 150, "downs": 2 ** 32}}}
         selector = {"matchLabels": {"app": "web"}, "matchExpressions": [{"key": "a", "operator": "In", "values": ["b"]}]}
         server = conf("ours", extendedNextHops=True, communityNames={"backup": "large:4200000000:1:2", "far": "no-export"},
                       advertisements=[{"name": "n", "pools": ["lan"], "peers": ["tor"], "communities": ["65535:65535", "1:2:3", "backup"],
@@ -593,14 +594,15 @@ class DeployTest(unittest.TestCase):
                    peer("router", conf={"peerAs": 65002, "neighborAddress": "192.0.2.1"}))
         self.patch("Eip", "pool", {"metadata": {"annotations": {"eip.openelb.kubesphere.io/is-default-eip": "true"}}})
         self.patch_status("Eip", "pool", {"status": {"usage": 1, "poolSize": 256}})
+        self.patch_status("BgpPeer", "router", {"status": {"sessions": "1/2"}})
         rows = {kind: [line.split() for line in self.kubectl("get", self.resource(kind)).splitlines()]
                 for kind in ("Eip", "BgpConf", "BgpPeer")}
         self.assertEqual(rows["Eip"][0], ["NAME", "CIDR", "USAGE", "TOTAL", "PROTOCOL", "DEFAULT", "DISABLED", "AGE"])
         self.assertEqual(rows["Eip"][1][:6], ["pool", "192.0.2.0/24", "1", "256", "bgp", "true"])
         self.assertEqual(rows["BgpConf"][0], ["NAME", "AS", "AGE"])
         self.assertEqual(rows["BgpConf"][1][:2], ["default", "65000"])
-        self.assertEqual(rows["BgpPeer"][0], ["NAME", "NEIGHBOR", "AS", "AGE"])
-        self.assertEqual(rows["BgpPeer"][1][:3], ["router", "192.0.2.1", "65002"])
+        self.assertEqual(rows["BgpPeer"][0], ["NAME", "NEIGHBOR", "AS", "SESSIONS", "AGE"])
+        self.assertEqual(rows["BgpPeer"][1][:4], ["router", "192.0.2.1", "65002", "1/2"])
         self.assertIn(f"eip.{GROUP}/pool", self.kubectl("get", "networking", "-o", "name"))
 
     # ---- what is told of the fields

@@ -157,6 +157,12 @@ class SimCluster final : public Cluster {
       return store->patch_bgp_peer_status(name, node, status);
     });
   }
+  asio::awaitable<Result<>> patch_bgp_peer_sessions(std::string name, std::string sessions) override {
+    ++sessions_writes;
+    return write<Result<>>([store = &store_, name = std::move(name), sessions = std::move(sessions)] {
+      return store->patch_bgp_peer_sessions(name, sessions);
+    });
+  }
   asio::awaitable<WorkloadFate> workload_fate(ObjectName) override { co_return WorkloadFate::unknown; }
 
   // For leader election; not part of the port.
@@ -169,6 +175,7 @@ class SimCluster final : public Cluster {
 
   std::uint64_t block_writes = 0;
   std::uint64_t service_patches = 0;
+  std::uint64_t sessions_writes = 0;
   std::uint64_t pool_status_patches = 0;
   std::uint64_t writes = 0;  // all that this port was asked to make
 

@@ -254,6 +254,58 @@ TEST_F(Controllers, AnApiServerThatAnswersNobodyIsAskedLessAndLess) {
   EXPECT_EQ(shown("web"), "192.0.2.0");
 }
 
+TEST_F(Controllers, ABgpPeerShowsHowManyOfItsSessionsAreUp) {
+  BgpPeer router;
+  router.name = "router";
+  store_.put(router);
+  One& one = start();
+  const auto session = [&](const std::string& node, SessionState state) {
+    BgpPeerStatus status;
+    status.session_state = state;
+    EXPECT_TRUE(store_.patch_bgp_peer_status("router", node, status));
+  };
+  const auto says = [&](std::string_view sessions) { EXPECT_EQ(store_.bgp_peers().at("router").status_sessions, sessions); };
+  timers_.run_for(3s);
+  says("");
+  session("node1", SessionState::established);
+  session("node2", SessionState::active);
+  timers_.run_for(3s);
+  says("1/2");
+  session("node2", SessionState::established);
+  timers_.run_for(3s);
+  says("2/2");
+
+  // The entry of a node that is not ready may be out of date.
+  Node node1, node2;
+  node1.name = "node1", node2.name = "node2";
+  node1.ready = true;
+  one.keeper.nodes().replace({node1, node2}, {"1"}, false);
+  timers_.run_for(3s);
+  says("1/2");
+  one.keeper.nodes().erase("node2", {"2"});
+  timers_.run_for(3s);
+  says("1/1");
+  EXPECT_TRUE(store_.patch_bgp_peer_status("router", "node1", std::nullopt));
+  timers_.run_for(3s);
+  says("0/0");
+}
+
+TEST_F(Controllers, ASessionThatFlapsIsNotAWriteEachTime) {
+  BgpPeer router;
+  router.name = "router";
+  store_.put(router);
+  One& one = start();
+  for (int i = 0; i < 200; ++i) {
+    BgpPeerStatus status;
+    status.session_state = i % 2 == 0 ? SessionState::established : SessionState::idle;
+    EXPECT_TRUE(store_.patch_bgp_peer_status("router", "node1", status));
+    timers_.run_for(50ms);
+  }
+  EXPECT_LE(one.cluster.sessions_writes, 6U);
+  timers_.run_for(3s);
+  EXPECT_EQ(store_.bgp_peers().at("router").status_sessions, "0/1");
+}
+
 TEST_F(Controllers, TwoThatLeadOverABadNetworkWithRestartsNeverShowAnAddressTwiceAndSettle) {
   for (std::uint64_t seed = 1; seed <= 20 && !HasFailure(); ++seed) {
     SCOPED_TRACE(fmt::format("seed {}", seed));

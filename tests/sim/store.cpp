@@ -212,8 +212,20 @@ Result<> SimStore::patch_bgp_peer_status(const std::string& name, const std::str
   if (found == shelf<BgpPeer>().rows.end()) return not_found();
   BgpPeer changed = found->second;
   std::erase(changed.status_nodes, node);
-  if (status) changed.status_nodes.insert(std::ranges::lower_bound(changed.status_nodes, node), node);
+  std::erase(changed.established_nodes, node);
+  const auto add = [&](std::vector<std::string>& nodes) { nodes.insert(std::ranges::lower_bound(nodes, node), node); };
+  if (status) add(changed.status_nodes);
+  if (status && status->session_state == SessionState::established) add(changed.established_nodes);
   if (status || changed != found->second) stored(std::move(changed), false);
+  return {};
+}
+
+Result<> SimStore::patch_bgp_peer_sessions(const std::string& name, const std::string& sessions) {
+  const auto found = shelf<BgpPeer>().rows.find(name);
+  if (found == shelf<BgpPeer>().rows.end()) return not_found();
+  BgpPeer changed = found->second;
+  changed.status_sessions = sessions;
+  if (changed != found->second) stored(std::move(changed), false);
   return {};
 }
 

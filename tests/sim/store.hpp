@@ -56,8 +56,9 @@ class SimStore {
   Result<BgpConf> patch_bgp_conf_finalizers(const BgpConf& conf, std::vector<std::string> finalizers);
   Result<BgpPeer> patch_bgp_peer_finalizers(const BgpPeer& peer, std::vector<std::string> finalizers);
   Result<> patch_bgp_conf_status(const std::string& name, const std::string& node, const std::optional<BgpConf::NodeStatus>& status);
-  // Of a peer's status the model keeps only which nodes wrote one.
+  // Of a peer's status the model keeps only which nodes wrote one, and whose session is up.
   Result<> patch_bgp_peer_status(const std::string& name, const std::string& node, const std::optional<BgpPeerStatus>& status);
+  Result<> patch_bgp_peer_sessions(const std::string& name, const std::string& sessions);
   [[nodiscard]] Result<Lease> read_lease(const std::string& name) const;
   Result<Lease> write_lease(Lease lease);  // compare-and-swap, like blocks
 

@@ -135,7 +135,10 @@ bool BgpSpeaker::plan() {
     next.routes = routes_.routes;
     next.audiences = offers(routes_.advertising, next.peers, next.global->as);
   }
-  if (!(next == *desired_)) desired_ = std::make_shared<const BgpDesired>(std::move(next));
+  if (!(next == *desired_)) {
+    desired_ = std::make_shared<const BgpDesired>(std::move(next));
+    if (!diverged_at_) diverged_at_ = begun;
+  }
   ++counters_.plans;
   counters_.last_plan_seconds = seconds(timers_.now() - begun);
   return true;
@@ -205,6 +208,11 @@ asio::awaitable<void> BgpSpeaker::apply() {
     retry_at_.reset();
     failed_ = nullptr;
     last_error_.clear();
+    if (diverged_at_) {
+      ++counters_.convergences;
+      counters_.convergence_seconds += seconds(timers_.now() - *diverged_at_);
+      diverged_at_.reset();
+    }
     co_return;
   }
   applied_ = nullptr;

@@ -27,6 +27,8 @@ struct BgpSpeakerCounters {
   std::uint64_t failures = 0;
   double last_plan_seconds = 0;
   double last_apply_seconds = 0;
+  std::uint64_t convergences = 0;   // how often what was wanted was in the engine again
+  double convergence_seconds = 0;   // and for how long it was not until then, in sum, waits after failures included
 };
 
 class BgpSpeaker {
@@ -96,6 +98,7 @@ class BgpSpeaker {
   Instant sessions_read_;
   Backoff backoff_{{.initial = std::chrono::milliseconds{50}, .limit = std::chrono::seconds{5}}};
   std::optional<Instant> retry_at_;
+  std::optional<Instant> diverged_at_;  // since when something is wanted that is not applied
   std::optional<Instant> references_wanted_until_;
   std::string last_error_;
   BgpSpeakerCounters counters_;

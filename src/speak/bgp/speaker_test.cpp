@@ -262,6 +262,7 @@ TEST_F(Speaker, AChangeIsAppliedAtOnce) {
   ASSERT_EQ(engine_.applied.size(), 2U);
   EXPECT_TRUE(engine_.applied[1].routes.empty());
   EXPECT_EQ(engine_.applied[1].peers.size(), 1U) << "the session stays";
+  EXPECT_EQ(speaker_.counters().convergences, 2U);
 }
 
 TEST_F(Speaker, AFailureIsTriedAgainWithBackOffAndForgottenAfterSuccess) {
@@ -275,6 +276,8 @@ TEST_F(Speaker, AFailureIsTriedAgainWithBackOffAndForgottenAfterSuccess) {
   EXPECT_TRUE(speaker_.applied());
   EXPECT_EQ(speaker_.last_error(), "");
   EXPECT_EQ(speaker_.counters().failures, 4U);
+  EXPECT_EQ(speaker_.counters().convergences, 1U);
+  EXPECT_DOUBLE_EQ(speaker_.counters().convergence_seconds, seconds(engine_.applied_at[4] - engine_.applied_at[0]));
   Duration before{};
   for (std::size_t i = 1; i < engine_.applied_at.size(); ++i) {
     const Duration wait = engine_.applied_at[i] - engine_.applied_at[i - 1];
