@@ -218,7 +218,7 @@ TEST(Configuration, WhereAConnectionComesFromAndHowFarItMayBe) {
   peer.minimum_ttl = 254;
   peer.families.front().maximum_prefixes = 1000;
   EXPECT_TRUE(has("  source address 10.0.0.1;") && has("  multihop 2;") && has("  ttl security yes;"));
-  EXPECT_TRUE(has("    receive limit 1000 action restart;"));
+  EXPECT_TRUE(has("    import keep filtered yes; receive limit 1000 action restart;"));
   EXPECT_EQ(refused_by_bird(text_of(desired)), "");
 }
 

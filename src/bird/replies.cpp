@@ -222,6 +222,8 @@ std::string time_text(std::int64_t seconds) {
 
 // What it says of an OPEN with another AS than the one expected has neither of the two in it.
 std::string last_error_text(const BgpPeerConfig& peer, const ProtocolState& protocol) {
+  if (protocol.last_error.find("Route limit exceeded") != std::string::npos)
+    return protocol.last_error + ": the router sent more routes than maximumPrefixes allows";
   if (protocol.last_error != "BGP Error: Bad peer AS") return protocol.last_error;
   return fmt::format("{}; it has another AS than the {} that its BgpPeer says", protocol.last_error, peer.peer_as);
 }

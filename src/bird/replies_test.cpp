@@ -120,6 +120,10 @@ TEST(Replies, AStatusHasWordsAndNoPassword) {
   EXPECT_EQ(down.session_state, SessionState::active);
   EXPECT_EQ(down.uptime, "");
   EXPECT_NE(down.last_error.find("a password that is not the router's looks the same (Socket: Connection refused)"), std::string::npos);
+  ProtocolState cut_off = protocols[2];
+  cut_off.info = "Idle";
+  cut_off.last_error = "Automatic shutdown: Route limit exceeded";
+  EXPECT_NE(status_from(peer, global, cut_off).last_error.find("more routes than maximumPrefixes"), std::string::npos);
   peer.passive = true;
   EXPECT_EQ(status_from(peer, global, protocols[2]).last_error, "waits for the router to connect (passiveMode)");
 }

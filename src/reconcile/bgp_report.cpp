@@ -16,6 +16,7 @@ constexpr Duration write_interval = 2s;
 constexpr Duration counters_interval = 5min;
 constexpr std::string_view speaker_component = "speakerManager";
 constexpr Duration trouble_patience = 5s;
+constexpr std::size_t most_reasons = 4;  // of one session that stays down
 
 std::string trouble_text(const IpAddress& ip, const RouteVerdict& verdict) {
   if (verdict.reason == RouteReason::other_protocol)
@@ -97,19 +98,40 @@ void BgpReport::tell_sessions() {
   for (const auto& [name, status] : situation_.sessions) {
     const auto before = seen_.find(name);
     const Seen was = before == seen_.end() ? Seen{} : before->second;
-    const Seen is = now[name] = {status.session_state == SessionState::established, status.bfd ? status.bfd->ups : 0,
-                                 status.bfd ? status.bfd->downs : 0};
+    Seen& is = now[name] = {status.session_state == SessionState::established,
+                            status.bfd ? status.bfd->ups : 0,
+                            status.bfd ? status.bfd->downs : 0,
+                            was.down_since,
+                            was.told};
     if (is.established && !was.established) tell_peer(name, false, "SessionUp", "session with " + status.neighbor_address + " established");
     if (!is.established && was.established)
       tell_peer(name, true, "SessionDown",
                 fmt::format("session with {} is down: {}", status.neighbor_address,
                             status.last_error.empty() ? "no reason was given" : status.last_error));
+    tell_why_down(name, status, is);
     // By counters: a session may be up again before anybody looks.
     if (is.bfd_downs > was.bfd_downs)
       tell_peer(name, true, "BfdDown", fmt::format("BFD with {} went down: {}", status.neighbor_address, status.bfd->last_down));
     if (is.bfd_ups > was.bfd_ups) tell_peer(name, false, "BfdUp", fmt::format("BFD with {} came up", status.neighbor_address));
   }
   seen_ = std::move(now);
+}
+
+// Of a session that does not come up, or not again: the reason may be another one than that of its end.
+void BgpReport::tell_why_down(const std::string& name, const BgpPeerStatus& status, Seen& seen) {
+  if (seen.established || status.admin_down) {
+    seen.down_since.reset();
+    seen.told.clear();
+    return;
+  }
+  if (!seen.down_since) seen.down_since = timers_.now();
+  const Instant due = *seen.down_since + trouble_patience;
+  if (timers_.now() < due) {
+    if (!wake_at_ || due < *wake_at_) wake_at_ = due;
+    return;
+  }
+  if (status.last_error.empty() || seen.told.size() >= most_reasons || !seen.told.insert(status.last_error).second) return;
+  tell_peer(name, true, "SessionDown", fmt::format("there is no session with {}: {}", status.neighbor_address, status.last_error));
 }
 
 asio::awaitable<void> BgpReport::write_server() {

@@ -47,10 +47,12 @@ class BgpReport {
     bool established = false;
     std::uint64_t bfd_ups = 0;
     std::uint64_t bfd_downs = 0;
-    bool operator==(const Seen&) const = default;
+    std::optional<Instant> down_since;
+    std::set<std::string> told;  // since then
   };
   void tell_problems();
   void tell_sessions();
+  void tell_why_down(const std::string& name, const BgpPeerStatus& status, Seen& seen);
   void tell_peer(const std::string& name, bool warning, std::string reason, const std::string& text);
   asio::awaitable<void> write_server();
   asio::awaitable<void> write_sessions();

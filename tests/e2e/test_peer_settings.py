@@ -229,6 +229,10 @@ class PeerSettings(E2eTest):
     def test_what_bird_can_not_do(self):
         """A field that BIRD has nothing for is told by an Event of its BgpPeer; the session is there."""
         self.figure(self.told("BgpPeer", "mss", "spec.transport.tcpMss has no effect", "BIRD"))
+        self.figure(self.told("BgpPeer", "through", "spec.transport.bindInterface has no effect", "BIRD"))
+        self.addCleanup(self.change_conf, listenAddresses=None)
+        self.change_conf(listenAddresses=["127.0.0.1"])
+        self.figure(self.told("BgpConf", "default", "spec.listenAddresses has no effect", "BIRD"))
         self.wait_for_routes("mss")
 
     def test_password(self):
@@ -292,6 +296,7 @@ class PeerSettings(E2eTest):
         self.wait_for_routes("source", nodes=["node1"])
         self.assertEqual(set(self.small["source"].connections()), {"node1"})   # by its source address
 
+    @only_with_gobgpd
     def test_bind_interface(self):
         """bindInterface: through that interface there is a session; through another there is none, and it is said why it may be."""
         self.wait_for_routes("through")
@@ -334,6 +339,7 @@ class PeerSettings(E2eTest):
         self.wait_for_routes("plain", 4)
         self.assertEqual(self.small["single"].routes(6), {})
 
+    @only_with_gobgpd
     def test_extended_next_hops(self):
         """extendedNextHops (RFC 8950): a node without an IPv4 address is an IPv6 next hop of IPv4 addresses, for routers that take it."""
         only6 = address_of(77, 6)
@@ -588,6 +594,7 @@ class PeerSettings(E2eTest):
                 self.lab.wait_for_hops(address, self.lab.all_next_hops())
                 self.assert_no_deletion(recorder, address)
 
+    @only_with_gobgpd
     def test_listen_addresses(self):
         """listenAddresses: gobgpd listens there and nowhere else; who is dialled has all routes again."""
         def listens(node):

@@ -229,8 +229,10 @@ class Run {
 
   void hang() {
     const Duration lasts = up_to(40s);
-    fault("gobgpd hangs", lasts);
+    const bool for_ever = rng_.chance(0.2);
+    fault(for_ever ? "gobgpd hangs for ever" : "gobgpd hangs", lasts);
     host_.gobgpd->hang();
+    if (for_ever) return;  // until the engine kills it
     time_.call_at(time_.now() + lasts, [weak = std::weak_ptr{host_.gobgpd}] {
       if (const auto gobgpd = weak.lock()) gobgpd->go_on();
     });
@@ -293,7 +295,6 @@ class Run {
     run_for(20s);  // Berth is back by then
     start_berth();
     users_.mend();
-    if (host_.gobgpd) host_.gobgpd->go_on();
     for (const auto& [address, router] : routers_) router->let_in();
     say("-- rest");
     run_for(bgp_settle_time);
