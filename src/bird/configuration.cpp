@@ -115,8 +115,7 @@ void write_channel(const BgpDesired& desired, const BgpPeerConfig& peer, const B
   text.line("  {} {{", family.family == IpFamily::v4 ? "ipv4" : "ipv6");
   text.line("    import none;");
   // What is refused is counted only while it is kept.
-  if (family.maximum_prefixes > 0)
-    text.line("    import keep filtered yes; receive limit {} action restart;", family.maximum_prefixes);
+  if (family.maximum_prefixes > 0) text.line("    import keep filtered yes; receive limit {} action restart;", family.maximum_prefixes);
   text.line("    next hop keep;");
   if (family.add_path_send_max > 0 || family.add_path_receive)
     text.line("    add paths {};", family.add_path_send_max == 0 ? "rx" : family.add_path_receive ? "on" : "tx");

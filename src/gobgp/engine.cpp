@@ -532,7 +532,8 @@ class GobgpEngine final : public BgpEngine {
   // between the additions and the withdrawals, and without it nothing is withdrawn.
   asio::awaitable<bool> change_routes(Api& client, const BgpSteps& steps, FirstError& errors) {
     tell_again_ = tell_again_ || steps.tell_again;
-    if (!has_to_tell_again()) co_return errors.note(co_await change_routes(client, steps.add_routes, steps.withdraw_routes), "change routes");
+    if (!has_to_tell_again())
+      co_return errors.note(co_await change_routes(client, steps.add_routes, steps.withdraw_routes), "change routes");
     if (!errors.note(co_await change_routes(client, steps.add_routes, {}), "change routes")) co_return false;
     if (!errors.note(co_await tell_again(client), "tell routes again")) {
       mirror_.audiences.reset();

@@ -98,11 +98,8 @@ void BgpReport::tell_sessions() {
   for (const auto& [name, status] : situation_.sessions) {
     const auto before = seen_.find(name);
     const Seen was = before == seen_.end() ? Seen{} : before->second;
-    Seen& is = now[name] = {status.session_state == SessionState::established,
-                            status.bfd ? status.bfd->ups : 0,
-                            status.bfd ? status.bfd->downs : 0,
-                            was.down_since,
-                            was.told};
+    Seen& is = now[name] = {status.session_state == SessionState::established, status.bfd ? status.bfd->ups : 0,
+                            status.bfd ? status.bfd->downs : 0, was.down_since, was.told};
     if (is.established && !was.established) tell_peer(name, false, "SessionUp", "session with " + status.neighbor_address + " established");
     if (!is.established && was.established)
       tell_peer(name, true, "SessionDown",

@@ -22,8 +22,7 @@ enum class BgpFlaw : std::uint8_t {
   hang_for_ever,         // the engine's kill does nothing
   lists_are_restless,    // each listing shows another MED on one path
   marks_are_lost,        // the community GRACEFUL_SHUTDOWN is taken off
-  giving_back_unheard,   // the speaker does not hear that a block's address is freeing, or gone
-  slices_unheard,        // nor one in ten of the endpoint slices' changes
+  slices_unheard,        // the speaker does not hear one in ten of the endpoint slices' changes
   bad_edits_delete,      // a BgpPeer that breaks a rule is heard as deleted
 };
 std::string_view to_string(BgpFlaw flaw);

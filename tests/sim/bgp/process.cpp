@@ -70,7 +70,6 @@ std::string_view to_string(BgpFlaw flaw) {
     case BgpFlaw::hang_for_ever: return "hang_for_ever";
     case BgpFlaw::lists_are_restless: return "lists_are_restless";
     case BgpFlaw::marks_are_lost: return "marks_are_lost";
-    case BgpFlaw::giving_back_unheard: return "giving_back_unheard";
     case BgpFlaw::slices_unheard: return "slices_unheard";
     case BgpFlaw::bad_edits_delete: return "bad_edits_delete";
   }

@@ -142,10 +142,6 @@ class Run {
 
   // Of flaws: what the speaker does not hear, or hears otherwise.
   bool hears(TrueCluster::Row row) {
-    if (auto* block = row.as<AddressBlock>(); block != nullptr && options_.flaw == BgpFlaw::giving_back_unheard) {
-      for (auto& [ip, entry] : block->addresses)
-        for (Holder& holder : entry.holders) holder.state = HolderState::held;
-    }
     if (row.as<EndpointSlice>() != nullptr && options_.flaw == BgpFlaw::slices_unheard) return !rng_.chance(0.1);
     if (auto* peer = row.as<BgpPeer>(); peer != nullptr && options_.flaw == BgpFlaw::bad_edits_delete)
       peer->deleting = !peer->has_conf || peer->peer_as == 0 || peer->hold_time == "1";
