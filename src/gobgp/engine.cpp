@@ -516,7 +516,8 @@ class GobgpEngine final : public BgpEngine {
       errors.note(co_await delete_peer(*client, neighbor), "delete peer " + neighbor.to_string());
     if (steps.widen_audiences && !errors.note(co_await widen_audiences(*client, desired), "set policies")) co_return errors.result();
     const bool changed = co_await change_routes(*client, steps, errors);
-    if (steps.narrow_audiences && changed) errors.note(co_await set_audiences(*client, desired.audiences), "set policies");
+    if (steps.narrow_audiences && changed && errors.note(co_await set_audiences(*client, desired.audiences), "set policies"))
+      audiences_in_use_ = desired.audiences;
     for (const BgpPeerConfig& peer : steps.update_peers)
       errors.note(co_await set_peer(*client, peer, false, false), "change peer " + peer.neighbor.to_string());
     if (!mirror_.audiences) co_return errors.result();  // nobody new while gobgpd might pass on what routers tell it
@@ -590,6 +591,7 @@ class GobgpEngine final : public BgpEngine {
     }
     if (client != client_) co_return fail(not_running());
     mirror_ = {.global = global, .peers = {}, .routes = {}, .audiences = audiences, .policy = policy_text_};
+    audiences_in_use_ = audiences;
     co_return Result<>{};
   }
 
@@ -614,7 +616,8 @@ class GobgpEngine final : public BgpEngine {
   // What is wanted, and beside it what routes that are there may still have.
   asio::awaitable<Result<>> widen_audiences(Api& client, const BgpDesired& desired) {
     Audiences both = desired.audiences;
-    if (mirror_.audiences) both.insert(mirror_.audiences->begin(), mirror_.audiences->end());
+    both.insert(audiences_in_use_.begin(), audiences_in_use_.end());
+    audiences_in_use_ = both;
     return set_audiences(client, std::move(both));
   }
 
@@ -755,6 +758,7 @@ class GobgpEngine final : public BgpEngine {
   bool read_back_needed_ = true;
   bool stopped_ = false;
   int misses_ = 0;
+  Audiences audiences_in_use_;  // which routes that gobgpd has may name, also while nobody knows what its policies are
   std::map<IpAddress, std::string> last_errors_;  // why each session last ended
   BgpEngineCounters counters_;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);

@@ -6,8 +6,13 @@
 #include <set>
 #include <utility>
 
-#define TOML_EXCEPTIONS 0
 #include <fmt/format.h>
+
+// toml++ 3.3 asserts what a user's text may well break, and has the compiler rely on it where assertions are off; its own checks follow.
+// Of characters beyond ASCII it relies on more, see ascii_only().
+#undef NDEBUG
+#define TOML_ASSERT(expression) static_cast<void>(0)
+#define TOML_EXCEPTIONS 0
 #include <toml++/toml.h>
 
 #include "base/text.hpp"
@@ -399,11 +404,29 @@ class Reader {
   std::set<std::string> policies_, statements_;
 };
 
+// In comments anything may stand, and is taken for question marks. Elsewhere toml++ takes some characters beyond ASCII for impossible.
+Result<std::string> ascii_only(std::string_view text) {
+  const auto is_ascii = [](char c) { return static_cast<unsigned char>(c) < 0x80; };
+  std::string out{text};
+  bool comment = false;
+  std::size_t line = 1;
+  for (char& c : out) {
+    if (c == '\n') ++line;
+    comment = c == '#' || (comment && c != '\n');
+    if (is_ascii(c)) continue;
+    if (!comment) return fail(ErrorCode::invalid, fmt::format("line {}: write it in ASCII; other characters only in comments", line));
+    c = '?';
+  }
+  return out;
+}
+
 }  // namespace
 
 Result<RoutingPolicy> parse_policy(std::string_view text) {
   if (text.size() > most_text) return fail(ErrorCode::invalid, fmt::format("it is longer than {} bytes", most_text));
-  const toml::parse_result parsed = toml::parse(text);
+  const auto ascii = ascii_only(text);
+  if (!ascii) return fail(ascii.error());
+  const toml::parse_result parsed = toml::parse(*ascii);
   if (!parsed)
     return fail(ErrorCode::invalid,
                 fmt::format("line {}: {}", parsed.error().source().begin.line, clipped(std::string{parsed.error().description()}, 200)));

@@ -130,6 +130,8 @@ TEST(Policy, AMistakeIsToldByItsPlace) {
   const std::string statement = "[[policy-definitions]]\nname = \"p\"\n[[policy-definitions.statements]]\nname = \"s\"\n";
   for (const auto& [text, said] : std::vector<std::pair<std::string, std::string>>{
            {"x = [", "line 1: "},
+           {"[[`x]]", "line 1: "},
+           {"# \u3001 is no matter here\n\u3001 = 1", "line 2: write it in ASCII"},
            {"[neighbors]\n", "neighbors: there is no such key here"},
            {"global = 7", "line 1: global: write a table"},
            {"[[defined-sets.prefix-sets]]\nprefix-set-name = 7", "line 2: defined-sets.prefix-sets[0].prefix-set-name: write a text"},

@@ -204,6 +204,8 @@ std::string BgpUsers::remove_or_add_conf() {
   if (cluster_.find<BgpConf>("default") != nullptr) {
     cluster_.remove<BgpConf>("default");
     conf_is_bad_ = false;
+    unknown_.insert(bad_.begin(), bad_.end());  // nothing goes on as before
+    for (const auto& [address, router] : routers_) touched_[address] = time_.now();
     as_.reset();
     on_intent();
     return "BgpConf is deleted";

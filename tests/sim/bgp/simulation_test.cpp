@@ -75,7 +75,7 @@ TEST(Bgp, WhateverIsBrokenIsNoticed) {
       {BgpFlaw::not_told_again, "nobody wishes", 5},
       {BgpFlaw::sessions_are_reset, "its session was ended for no reason", 9},
       {BgpFlaw::strangers_stay, "nobody wishes 192.168.0.", 2},
-      {BgpFlaw::hang_for_ever, "does not settle", 86},
+      {BgpFlaw::hang_for_ever, "does not settle", 34},
       {BgpFlaw::lists_are_restless, "changes for nothing", 0},
       {BgpFlaw::marks_are_lost, "not marked before it is withdrawn", 2},
       {BgpFlaw::slices_unheard, "does not settle", 0},

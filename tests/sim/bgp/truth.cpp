@@ -15,6 +15,7 @@ constexpr Duration long_wished = 60s;
 constexpr Duration change_time = 20s;
 // After a fault: back-offs, and gobgpd is read back once a minute.
 constexpr Duration repair_time = 90s;
+constexpr std::uint32_t graceful_shutdown = 0xFFFF0000U;
 constexpr Duration calm = 30s;
 constexpr Duration load_patience = 20s;  // gobgp/engine's
 // From the loss of a session until the peer is made anew: one call that met its deadline, and is done all the same.
@@ -104,15 +105,17 @@ bool BgpTruth::may_have(const SimulatedRouter& router, const Prefix& prefix, con
   if (is_mixed(router, prefix, route, patience)) return true;
   // What Berth says when it drains its own node.
   RouteSeen plain = route;
-  return draining_ && plain.communities.erase(0xFFFF0000U) == 1 && may_have(router, prefix, plain, patience);
+  return draining_ && plain.communities.erase(graceful_shutdown) == 1 && may_have(router, prefix, plain, patience);
 }
 
 // Of two changes a speaker may hear the later one first: then each part of a route is what somebody wished, though nobody wished them
 // together.
 bool BgpTruth::is_mixed(const SimulatedRouter& router, const Prefix& prefix, const RouteSeen& route, Duration patience) const {
-  constexpr std::uint32_t graceful_shutdown = 0xFFFF0000U;
   const auto& may = seen_.at(router.options().address).may;
-  bool hop = false, med = false, local_pref = false, prepended = false;
+  // In trouble a node that is on its way out may not be known as such when an address comes.
+  bool hop = patience > repair_time &&
+             std::ranges::any_of(may, [&](const auto& one) { return one.first.second.next_hop == route.next_hop; });
+  bool med = false, local_pref = false, prepended = false;
   RouteSeen rest = route;
   rest.communities.erase(graceful_shutdown);
   for (auto it = may.lower_bound({prefix, RouteSeen{}}); it != may.end() && it->first.first == prefix; ++it) {
@@ -231,6 +234,14 @@ void BgpTruth::look() {
       if (!entry.stale && !strangers(key.first, entry.route) && !meddled_.contains(key.first) &&
           !may_have(*router, key.first, entry.route, repair_time))
         violated(*router, fmt::format("nobody wishes {} {} any more", show(key.first), show(entry.route)));
+}
+
+// Before a drain withdraws them (RFC 8326).
+void BgpTruth::all_marked() {
+  for (const auto& [address, router] : routers_)
+    for (const auto& [key, entry] : router->table())
+      if (!entry.route.communities.contains(graceful_shutdown) && !strangers(key.first, entry.route))
+        violated(*router, fmt::format("{} {} is not marked before it is withdrawn", show(key.first), show(entry.route)));
 }
 
 void BgpTruth::settled() {

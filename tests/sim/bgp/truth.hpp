@@ -31,6 +31,7 @@ class BgpTruth {
   void nothing_is_kept() { sane_ = false; }  // answers make no sense: only the end counts
   void berth_drains() { draining_ = true; }
   void look();                  // now and then: what is there for too long
+  void all_marked();
   void settled();               // what must be there when nothing has happened for long enough
 
   [[nodiscard]] const std::string& violation() const { return violation_; }

@@ -10,7 +10,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::uint32_t first_as = 64512;
-constexpr Duration drain_wait = 5s;  // RouteOptions'
+constexpr Duration drain_wait = 5s + 1s;  // RouteOptions', and it is heard of late
 
 std::string peer_name(const SimulatedRouter& router) { return "peer-" + router.options().address.to_string(); }
 
