@@ -12,6 +12,8 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <string>
+#include <tuple>
 #include <utility>
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
@@ -599,9 +601,17 @@ class GobgpEngine final : public BgpEngine {
   asio::awaitable<Result<>> change_routes(Api& client, const RouteSteps& add, const RouteSteps& withdraw) {
     std::vector<api::Path> paths;
     paths.reserve(add.size() + withdraw.size() + foreign_.size());
-    for (const auto& step : add) paths.push_back(gobgp::to_api(step.route, step.id, step.path));
+    // A foreign path whose number one of ours is given is replaced by that; its removal would be that of ours.
+    const auto number = [](const api::Path& path) {
+      return std::tuple{path.nlri().prefix().prefix(), path.nlri().prefix().prefix_len(), path.identifier()};
+    };
+    std::set<std::tuple<std::string, std::uint32_t, std::uint32_t>> given;
+    for (const auto& step : add) {
+      paths.push_back(gobgp::to_api(step.route, step.id, step.path));
+      if (!foreign_.empty()) given.insert(number(paths.back()));
+    }
     for (const auto& step : withdraw) paths.push_back(gobgp::withdrawal(step.route, step.id));
-    std::ranges::copy(foreign_, std::back_inserter(paths));
+    std::ranges::copy_if(foreign_, std::back_inserter(paths), [&](const api::Path& path) { return !given.contains(number(path)); });
     if (paths.empty()) co_return Result<>{};
     const auto sent = co_await client.change_paths(std::move(paths));
     if (!sent) co_return fail(note_error(sent.error()));

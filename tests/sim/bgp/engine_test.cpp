@@ -79,11 +79,12 @@ class EngineStory : public ::testing::Test {
     for (const auto& [key, entry] : router.table()) out.insert({key.first.address, entry.route.next_hop});
     return out;
   }
-  void begin() {
+  void begin() { begin_with(3); }
+  void begin_with(std::size_t count) {
     for (std::uint32_t i = 1; i <= 3; ++i) desired_.routes.emplace(route(i), BgpPath{});
     apply_until_done();
     time_.run_for(20s);
-    for (const auto& [address, router] : routers_) ASSERT_EQ(routes(*router).size(), 3U);
+    for (const auto& [address, router] : routers_) ASSERT_EQ(routes(*router).size(), count);
     gone_.clear();
   }
   void restart_with(std::string_view call, Fate fate, int times = 1) {
@@ -216,6 +217,27 @@ TEST_F(EngineStory, ARouteThatGoesWhileItsAudienceChangesIsNotLeftBehind) {
   time_.run_for(1min);
   EXPECT_EQ(routes(first), (std::set<BgpRoute>{route(2), route(3)}));
   EXPECT_EQ(routes(second), std::set<BgpRoute>{route(3)});
+}
+
+// One route is there twice then. The number of the one that is too many may be given to the one that is missing: to take it away after that
+// would be the end of a route that is wanted.
+TEST_F(EngineStory, APathOfAStrangerThatIsLikeAnotherOfOursIsReplaced) {
+  SimulatedRouter& router = add_router(1);
+  desired_.routes.emplace(route(1, 2), BgpPath{});
+  begin_with(4);
+  api::Path strange;
+  strange.mutable_family()->set_afi(1);
+  strange.mutable_family()->set_safi(1);
+  strange.add_pattrs()->mutable_origin();
+  strange.add_pattrs()->mutable_next_hop()->set_next_hop("10.0.0.2");
+  strange.mutable_nlri()->mutable_prefix()->set_prefix(route(1).address.to_string());
+  strange.mutable_nlri()->mutable_prefix()->set_prefix_len(32);
+  strange.set_identifier(1);
+  ASSERT_TRUE(host_.gobgpd->change_paths({strange}));
+  for (int i = 0; i < 100 && engine_->counters().drift_repaired == 0; ++i) time_.run_for(1s);
+  ASSERT_GT(engine_->counters().drift_repaired, 0U);
+  time_.run_for(1s);
+  EXPECT_EQ(routes(router), (std::set<BgpRoute>{route(1), route(1, 2), route(2), route(3)}));
 }
 
 // After a start gobgpd keeps changes to itself for up to the deferral time, but a soft reset tells all at once: what went after it
