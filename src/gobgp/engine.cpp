@@ -282,8 +282,9 @@ class GobgpEngine final : public BgpEngine {
     if (!trouble) return;
     const auto peer = mirror_.peers.find(trouble->neighbor);
     if (peer == mirror_.peers.end()) return;
-    std::string& text = last_errors_[trouble->neighbor];
-    text = trouble->text;
+    const auto before = last_errors_.find(trouble->neighbor);
+    if (trouble->vague && before != last_errors_.end() && timers_.now() - before->second.at < 2s) return;
+    std::string& text = last_errors_.insert_or_assign(trouble->neighbor, LastError{trouble->text, timers_.now()}).first->second.text;
     if (trouble->wrong_router_as) text += fmt::format("; it has another AS than the {} that its BgpPeer says", peer->second.peer_as);
     changed_();
   }
@@ -291,7 +292,8 @@ class GobgpEngine final : public BgpEngine {
   void note_event(const api::PeerState& state) {
     const auto neighbor = IpAddress::parse(state.neighbor_address());
     if (!neighbor || !mirror_.peers.contains(*neighbor)) return;
-    if (std::string text = gobgp::disconnect_text(state); !text.empty()) last_errors_.insert_or_assign(*neighbor, std::move(text));
+    if (std::string text = gobgp::disconnect_text(state); !text.empty())
+      last_errors_.insert_or_assign(*neighbor, LastError{std::move(text), timers_.now()});
     if (gobgp::is_established(state)) {
       up_.insert(*neighbor);
     } else if (up_.erase(*neighbor) > 0) {
@@ -339,10 +341,10 @@ class GobgpEngine final : public BgpEngine {
       const BgpPeerConfig peer = known->second;
       const bool restarting = shown.graceful_restart().local_restarting();
       const auto why = last_errors_.find(*neighbor);
-      const std::string last_error = why == last_errors_.end() ? "" : why->second;
+      const auto last_error = why == last_errors_.end() ? std::nullopt : std::optional{why->second};
       renewed_.insert_or_assign(*neighbor, timers_.now());
       if (!co_await delete_peer(*client, *neighbor)) continue;  // noted: it is read back, and put right
-      if (!last_error.empty()) last_errors_.insert_or_assign(*neighbor, last_error);
+      if (last_error) last_errors_.insert_or_assign(*neighbor, *last_error);
       static_cast<void>(co_await set_peer(*client, peer, true, restarting));
     }
   }
@@ -352,7 +354,7 @@ class GobgpEngine final : public BgpEngine {
     const auto neighbor = IpAddress::parse(status.neighbor_address);
     if (!neighbor) return;
     if (const auto error = last_errors_.find(*neighbor); error != last_errors_.end() && status.session_state != SessionState::established)
-      status.last_error = error->second;
+      status.last_error = error->second.text;
     if (!desired_) return;
     const auto wanted = std::ranges::lower_bound(desired_->peers, *neighbor, {}, &BgpPeerConfig::neighbor);
     if (wanted == desired_->peers.end() || wanted->neighbor != *neighbor) return;
@@ -769,7 +771,11 @@ class GobgpEngine final : public BgpEngine {
   bool stopped_ = false;
   int misses_ = 0;
   Audiences audiences_in_use_;  // which routes that gobgpd has may name, also while nobody knows what its policies are
-  std::map<IpAddress, std::string> last_errors_;  // why each session last ended
+  struct LastError {
+    std::string text;
+    Instant at;
+  };
+  std::map<IpAddress, LastError> last_errors_;  // why each session last ended
   BgpEngineCounters counters_;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
 };

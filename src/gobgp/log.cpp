@@ -98,9 +98,13 @@ std::optional<SessionTrouble> session_trouble(std::string_view line) {
   SessionTrouble out{*neighbor, {}};
   if (message == "Peer Down") {
     out.text = words_of(text_of(object, "Reason"));
+    out.vague = true;
+  } else if (message == "prefix limit reached") {
+    out.text = "the router sent more routes than maximumPrefixes allows";
   } else if (message == "sent notification" || message == "received notification") {
     const bool sent = message == "sent notification";
     const std::int64_t code = number_of(object, "Code"), subcode = number_of(object, "Subcode");
+    if (sent && code == cease) return std::nullopt;  // it was Berth that ended it, and says why elsewhere
     out.text = fmt::format("NOTIFICATION {} the router: {}", sent ? "sent to" : "received from", words_of(code, subcode));
     out.wrong_router_as = sent && code == open_error && subcode == bad_peer_as;
     // RFC 9003: what the router's operator has to say.

@@ -15,6 +15,7 @@ struct SessionTrouble {
   IpAddress neighbor;
   std::string text;             // one line, at most some hundred bytes
   bool wrong_router_as = false;  // its OPEN says another AS than was expected (RFC 4271 §6.2)
+  bool vague = false;            // what was told of it a moment ago says more
 };
 
 // Absent: the line is about something else, or not understood.

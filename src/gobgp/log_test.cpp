@@ -34,6 +34,10 @@ TEST(Log, WhyASessionEndedIsTold) {
   EXPECT_EQ(told(R"("msg":"Peer Down","State":"BGP_FSM_ESTABLISHED","Reason":"read-failed")"), "the connection broke");
   EXPECT_EQ(told(R"("msg":"Peer Down","State":"BGP_FSM_ESTABLISHED","Reason":"hold-timer-expired")"),
             "hold timer expired: the router said nothing for too long");
+  EXPECT_TRUE(session_trouble(line_of(R"("msg":"Peer Down","Reason":"read-failed")"))->vague);
+  EXPECT_EQ(told(R"("level":"WARN","msg":"prefix limit reached","Family":"ipv4-unicast")"),
+            "the router sent more routes than maximumPrefixes allows");
+  EXPECT_EQ(told(R"("msg":"sent notification","Code":6,"Subcode":6)"), "nothing");
   // The line before has said more.
   EXPECT_EQ(told(R"("msg":"Peer Down","State":"BGP_FSM_ESTABLISHED","Reason":"notification-sent code 6(cease) subcode 3")"), "nothing");
 }

@@ -68,6 +68,9 @@ class Advertisements(E2eTest):
         self.lab.apply(bgp_conf(), *(bgp_peer(name, router.address, router.as_number) for name, router in self.small.items()))
         for name, router in self.small.items():
             eventually(f"sessions of {name}", lambda router=router: router.up() == set(self.lab.cluster.nodes))
+            # One of two connections that met is up at the router alone, for a moment.
+            eventually(f"sessions with {name}", lambda router=router: all(
+                self.lab.session(node, neighbor=router.address) for node in self.lab.cluster.nodes))
         self.began = {name: router.sessions() for name, router in self.small.items()}
 
     def service(self, name, annotations=OPT_IN):

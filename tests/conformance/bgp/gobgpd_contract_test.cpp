@@ -237,7 +237,8 @@ TEST_P(GobgpdContract, OnlyWhatTheOpenMessageSaysMakesASessionBeginAnew) {
   EXPECT_TRUE(is_up(0));
 }
 
-TEST_P(GobgpdContract, WhomThePolicyLeavesOutLosesARouteInASoftResetOnlyWhileItIsThere) {
+// That it does not lose it otherwise is seen of a route that was withdrawn first, but not always: Berth counts on neither.
+TEST_P(GobgpdContract, WhomThePolicyLeavesOutLosesARouteInASoftReset) {
   start();
   const BgpPeerConfig peer = add_router();
   EXPECT_TRUE(add(peer));
@@ -252,7 +253,11 @@ TEST_P(GobgpdContract, WhomThePolicyLeavesOutLosesARouteInASoftResetOnlyWhileItI
   EXPECT_TRUE(has(0, {at_router(1), at_router(2), at_router(3)}));
   EXPECT_TRUE(change({gobgp::withdrawal(route(2), 1)}));
   EXPECT_TRUE(run(api().tell_again("all")));
-  EXPECT_TRUE(has(0, {at_router(2), at_router(3)}));
+  EXPECT_TRUE(eventually([&] {
+    std::set<RouteAtRouter> table = gobgpd_->table(0);
+    table.erase(at_router(2));
+    return table == std::set{at_router(3)};
+  }));
 }
 
 TEST_P(GobgpdContract, APeerThatSaysThatItRestartsIsToldNothingUntilAllRoutersAreThereOrTheDeferralIsOver) {

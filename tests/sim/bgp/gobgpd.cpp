@@ -207,11 +207,13 @@ Result<std::vector<api::Path>> SimulatedGobgpd::list_paths(const api::Family& fa
   return out;
 }
 
+bool SimulatedGobgpd::can_read(const api::Path& path) {
+  return prefix_of(path) && family_of(path.family()) && (path.is_withdraw() || route_of(path));
+}
+
 Result<> SimulatedGobgpd::change_paths(const std::vector<api::Path>& paths) {
   // All of a message is read before anything is done.
-  for (const api::Path& path : paths)
-    if (!prefix_of(path) || !family_of(path.family()) || (!path.is_withdraw() && !route_of(path)))
-      return fail(ErrorCode::internal, "gobgpd: nexthop not found");
+  if (!std::ranges::all_of(paths, can_read)) return fail(ErrorCode::internal, "gobgpd: nexthop not found");
   if (const auto answers = serving(); !answers) return answers;
   for (const api::Path& message : paths) {
     const Prefix prefix = *prefix_of(message);

@@ -40,6 +40,7 @@ class SimulatedGobgpd {
   Result<std::vector<api::Peer>> list_peers();
   Result<std::vector<api::Path>> list_paths(const api::Family& family);
   Result<> change_paths(const std::vector<api::Path>& paths);  // one message of a stream
+  [[nodiscard]] static bool can_read(const api::Path& path);
   Result<> set_policy_assignment(const api::SetPolicyAssignmentRequest& request);
   Result<> set_policies(const api::SetPoliciesRequest& request);
   Result<> soft_reset_out(const std::string& address);  // or "all"

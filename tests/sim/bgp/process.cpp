@@ -26,8 +26,9 @@ struct Waiting {
   }
 };
 
-// Messages of one path each, until the stream ends.
+// What is sent at once is one message, mostly; it may break anywhere all the same, as between two messages.
 Result<> stream(SimulatedGobgpd& gobgpd, const std::vector<api::Path>& paths, std::size_t most) {
+  if (!std::ranges::all_of(paths, SimulatedGobgpd::can_read)) return gobgpd.change_paths(paths);
   for (std::size_t i = 0; i < most; ++i)
     if (const auto done = gobgpd.change_paths({paths[i]}); !done) return done;
   if (most < paths.size()) return fail(ErrorCode::unavailable, "gobgpd AddPathStream: the stream broke");
