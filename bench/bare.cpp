@@ -5,6 +5,8 @@
 //   send      one request per object, numbered 1 to N, so many in flight; prints what it took
 //   follow    gives every Service that is made from now on an address by one PATCH; ends after N
 //   watch     prints when the first and the N-th Service of the namespace showed an address
+//   list      one GET of each path, all at once, read to the end
+//   routes    gives a fresh gobgpd N routes, and then the router as a peer
 //   converse  takes commands from stdin and answers each with times, and prints every event of a Service
 //
 // Times are nanoseconds of CLOCK_MONOTONIC, which is one for all processes of a machine.
@@ -54,6 +56,8 @@ struct Options {
   std::string target;
   std::string body;
   std::string first_address = "198.18.0.1";
+  std::vector<std::string> targets;
+  std::vector<std::string> next_hops;
   int count = 1;
   int in_flight = 32;
   std::string gobgpd_socket;
@@ -229,6 +233,51 @@ class Follower {
   TaskGroup workers_;
 };
 
+// -- list ---------------------------------------------------------------------------------------------
+
+asio::awaitable<void> read_whole(kube::HttpClient& client, std::string target) {
+  const auto answer = must(co_await client.send({.target = target, .deadline = 60s}), target);
+  if (answer.status != 200) give_up(fmt::format("{}: {}", target, answer.status));
+}
+
+asio::awaitable<void> list(asio::any_io_executor executor, kube::HttpClient& client, const Options& options) {
+  TaskGroup tasks{executor};
+  for (const std::string& target : options.targets) tasks.spawn("list", read_whole(client, target));
+  co_await tasks.join();
+  std::exit(0);
+}
+
+// -- routes -------------------------------------------------------------------------------------------
+
+BgpPeerConfig router_of(const Options& options) {
+  BgpPeerConfig peer;
+  peer.neighbor = *IpAddress::parse(options.router);
+  peer.peer_as = options.router_as;
+  peer.families = {{.family = IpFamily::v4}};
+  return peer;
+}
+
+BgpGlobal global_of(const Options& options) {
+  BgpGlobal global;
+  global.as = options.local_as;
+  global.router_id = options.router_id;
+  return global;
+}
+
+asio::awaitable<void> give_routes(asio::any_io_executor executor, const Options& options, IpAddress first) {
+  gobgp::Client gobgpd{executor, options.gobgpd_socket};
+  const BgpGlobal global = global_of(options);
+  must(co_await gobgpd.start_bgp(must(gobgp::to_api(global), "start BGP")), "start BGP");
+  std::vector<::api::Path> paths;
+  for (int i = 0; i < options.count; ++i)
+    for (std::uint32_t id = 1; id <= options.next_hops.size(); ++id)
+      paths.push_back(
+          gobgp::to_api(BgpRoute{first.plus(static_cast<std::uint64_t>(i)), *IpAddress::parse(options.next_hops[id - 1])}, id, {}));
+  must(co_await gobgpd.change_paths(std::move(paths)), "change routes");
+  must(co_await gobgpd.add_peer(gobgp::to_api(router_of(options), global, false)), "add peer");
+  std::exit(0);
+}
+
 // -- converse -----------------------------------------------------------------------------------------
 
 // Commands, one a line, each answered by one line:
@@ -265,15 +314,9 @@ class Conversation {
 
  private:
   asio::awaitable<void> start_bgp() {
-    BgpGlobal global;
-    global.as = options_.local_as;
-    global.router_id = options_.router_id;
-    BgpPeerConfig peer;
-    peer.neighbor = *IpAddress::parse(options_.router);
-    peer.peer_as = options_.router_as;
-    peer.families = {{.family = IpFamily::v4}};
+    const BgpGlobal global = global_of(options_);
     (void)co_await gobgpd_->start_bgp(must(gobgp::to_api(global), "start BGP"));
-    must(co_await gobgpd_->add_peer(gobgp::to_api(peer, global, false)), "add peer");
+    must(co_await gobgpd_->add_peer(gobgp::to_api(router_of(options_), global, false)), "add peer");
   }
 
   asio::awaitable<void> request(const std::string& line) {
@@ -342,6 +385,17 @@ int run(int argc, char** argv) {
   CLI::App* watches = app.add_subcommand("watch", "waits until N Services have an address; prints when the first and the last got it");
   watches->add_option("--count", options.count, "N [1]")->check(CLI::PositiveNumber);
 
+  CLI::App* lists = app.add_subcommand("list", "reads each of the paths to its end, all at once");
+  lists->add_option("targets", options.targets, "path and query")->required();
+
+  CLI::App* routes = app.add_subcommand("routes", "gives a fresh gobgpd N routes with the next hops, and then its neighbour");
+  routes->add_option("next_hops", options.next_hops)->required()->check(CLI::ValidIPV4);
+  routes->add_option("--count", options.count, "N [1]")->check(CLI::PositiveNumber);
+  routes->add_option("--first-address", options.first_address, "of number 1 [198.18.0.1]");
+  routes->add_option("--gobgpd", options.gobgpd_socket, "its unix socket")->required();
+  routes->add_option("--router", options.router, "address of its BGP neighbour")->required();
+  routes->add_option("--router-id", options.router_id, "its own router id")->required();
+
   CLI::App* converses = app.add_subcommand("converse", "takes requests and routes from stdin and prints times");
   converses->add_option("--gobgpd", options.gobgpd_socket, "unix socket of a fresh gobgpd");
   converses->add_option("--router", options.router, "address of its BGP neighbour");
@@ -363,6 +417,8 @@ int run(int argc, char** argv) {
   };
   TaskGroup tasks{executor};
   if (sends->parsed()) tasks.spawn("send", send(executor, *timers, client, options, *first));
+  if (lists->parsed()) tasks.spawn("list", list(executor, client, options));
+  if (routes->parsed()) tasks.spawn("routes", give_routes(executor, options, *first));
   if (follows->parsed()) tasks.spawn("watch", watch_for([&follower](const Sighting& s) { follower.take(s); }));
   if (watches->parsed()) tasks.spawn("watch", watch_for([&addresses](const Sighting& s) { addresses.take(s); }));
   if (converses->parsed()) {

@@ -21,7 +21,7 @@ from testbed import DEPLOY, GROUP, SERVICES, SLICES, TREE, endpoints, service, s
 
 POOL = "203.0.113.0/25"
 BARE_ADDRESS = "203.0.113.200"
-TARGET_RATIO = 1.5
+TARGET_RATIO = 1.3
 WARM_UP = 3
 # Before each measurement. Berth frees an address a second after its Service went; that write is over then.
 PAUSE_SECONDS = 1.3
@@ -176,16 +176,16 @@ class BareNeighbour(Talk):
 
 # ---- the kernel's routes
 
+NEW, DELETE, DESTINATION, GATEWAY, MULTIPATH = 24, 25, 1, 5, 9   # RTM_*, RTA_*
+
 
 class RouteMonitor:
     """Hears of IPv4 host routes of a namespace by netlink, with the time of each change."""
 
-    NEW, DELETE, DESTINATION, GATEWAY, MULTIPATH = 24, 25, 1, 5, 9   # RTM_*, RTA_*
-
     def __init__(self, namespace):
         with entered(namespace):
             self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+        self._socket.setsockopt(socket.SOL_SOCKET, 33, 64 << 20)   # SO_RCVBUFFORCE
         self._socket.bind((0, 0x40))   # RTMGRP_IPV4_ROUTE
         self._changes, self._routes, self._changed = [], {}, threading.Condition()
         threading.Thread(target=self._read, daemon=True).start()
@@ -227,9 +227,7 @@ class RouteMonitor:
             data = self._socket.recv(1 << 16)
             when = time.monotonic_ns()
             with self._changed:
-                for kind, prefix, hops in self._parse(data):
-                    # The kernel replaces a route by an announcement alone: the newest word is what holds.
-                    now = hops if kind == self.NEW else []
+                for prefix, now in route_changes(data):
                     if now:
                         self._routes[prefix] = now
                     else:
@@ -237,18 +235,21 @@ class RouteMonitor:
                     self._changes.append((prefix, now, when))
                 self._changed.notify_all()
 
-    def _parse(self, data):
-        while len(data) >= 16:
-            length, kind = struct.unpack_from("=IH", data)
-            message, data = data[16:length], data[(length + 3) & ~3:]
-            if kind not in (self.NEW, self.DELETE) or message[1] != 32:   # host routes
-                continue
-            found = dict(attributes(message[12:]))
-            if found.get(15, b"\xfe") != struct.pack("=I", 254):          # RTA_TABLE: main
-                continue
-            hops = [found[self.GATEWAY]] if self.GATEWAY in found else next_hops(found.get(self.MULTIPATH, b""))
-            if self.DESTINATION in found:
-                yield kind, socket.inet_ntoa(found[self.DESTINATION]), sorted({socket.inet_ntoa(hop) for hop in hops})
+
+def route_changes(data):
+    """(prefix, next hops) of each host route in a netlink message; without next hops: it is gone."""
+    while len(data) >= 16:
+        length, kind = struct.unpack_from("=IH", data)
+        message, data = data[16:length], data[(length + 3) & ~3:]
+        if kind not in (NEW, DELETE) or message[1] != 32:        # host routes
+            continue
+        found = dict(attributes(message[12:]))
+        if found.get(15, b"\xfe") != struct.pack("=I", 254):     # RTA_TABLE: main
+            continue
+        hops = [found[GATEWAY]] if GATEWAY in found else next_hops(found.get(MULTIPATH, b""))
+        if DESTINATION in found:
+            # The kernel replaces a route by an announcement alone: the newest word is what holds.
+            yield socket.inet_ntoa(found[DESTINATION]), sorted({socket.inet_ntoa(hop) for hop in hops}) if kind == NEW else []
 
 
 def attributes(data):
@@ -265,5 +266,5 @@ def next_hops(data):
         length = struct.unpack_from("=H", data)[0]
         if length < 8:
             return
-        yield from (value for kind, value in attributes(data[8:length]) if kind == RouteMonitor.GATEWAY)
+        yield from (value for kind, value in attributes(data[8:length]) if kind == GATEWAY)
         data = data[(length + 3) & ~3:]

@@ -1,7 +1,11 @@
 #include "app/bgp_command.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdio>
+#include <functional>
+#include <map>
+#include <utility>
 #include <vector>
 
 #include <boost/asio/io_context.hpp>
@@ -84,16 +88,76 @@ std::string sessions(const json::object& desired, const json::object& actual) {
   return rows.size() == 1 ? "no BgpPeer for this node\n" : columns(rows);
 }
 
+std::string joined(const json::array& texts) {
+  std::string out;
+  for (const json::value& one : texts) out += (out.empty() ? "" : ",") + text_of(one);
+  return out;
+}
+
+// Of one path, as it goes to routers; "" for nothing but itself to everybody.
+std::string attributes(const json::array& offers) {
+  if (offers.empty()) return "for nobody";
+  std::string out;
+  for (const json::value& offer : offers) {
+    if (!offer.is_object()) continue;
+    const json::object& one = offer.as_object();
+    std::vector<std::string> words;
+    if (one.contains("to")) words.push_back(joined(array_at(one, "to")) + ":");
+    if (const std::string communities = joined(array_at(one, "communities")); !communities.empty()) words.push_back(communities);
+    for (const auto& [key, name] : {std::pair{"med", "MED"}, {"localPref", "LOCAL_PREF"}, {"asPathPrepend", "prepend"}})
+      if (const json::value* number = one.if_contains(key); number != nullptr && number->is_number())
+        words.push_back(fmt::format("{} {}", name, number->to_number<std::uint64_t>()));
+    if (words.empty()) continue;
+    out += fmt::format("{}{}", out.empty() ? "" : "; ", fmt::join(words, " "));
+  }
+  return out;
+}
+
+struct Paths {
+  std::vector<std::string> next_hops;
+  std::vector<std::string> attributes;  // of each
+  // Once, where they are the same for all.
+  [[nodiscard]] std::string words() const {
+    if (std::ranges::adjacent_find(attributes, std::not_equal_to<>{}) == attributes.end())
+      return attributes.empty() ? "" : attributes.front();
+    std::string out;
+    for (std::size_t i = 0; i < attributes.size(); ++i)
+      if (!attributes[i].empty()) out += fmt::format("{}by {} {}", out.empty() ? "" : "; ", next_hops[i], attributes[i]);
+    return out;
+  }
+};
+
+// By address, or prefix where that is not a host's.
+std::map<std::string, Paths> paths_of(const json::object& bgp) {
+  std::map<std::string, Paths> out;
+  for (const json::value& entry : array_at(bgp, "paths")) {
+    if (!entry.is_object()) continue;
+    std::string prefix = text_at(entry.as_object(), "address");
+    const json::value* length = entry.as_object().if_contains("prefixLength");
+    const std::int64_t bits = prefix.find(':') == std::string::npos ? 32 : 128;
+    if (length != nullptr && length->is_int64() && length->as_int64() != bits) prefix += fmt::format("/{}", length->as_int64());
+    Paths& paths = out[prefix];
+    paths.next_hops.push_back(text_at(entry.as_object(), "nextHop"));
+    paths.attributes.push_back(attributes(array_at(entry.as_object(), "offers")));
+  }
+  return out;
+}
+
 std::string routes(const json::object& desired) {
-  std::vector<Row> rows{{"ADDRESS", "SERVICE", "NEXT HOPS", "WHY NOT"}};
+  std::map<std::string, Paths> paths = paths_of(object_at(desired, "bgp"));
+  std::vector<Row> rows{{"ADDRESS", "SERVICE", "NEXT HOPS", "ATTRIBUTES", "WHY NOT"}};
   for (const auto& [address, entry] : object_at(desired, "announcements")) {
     if (!entry.is_object()) continue;
     std::vector<std::string> nodes;
     for (const json::value& node : array_at(entry.as_object(), "nodes")) nodes.push_back(text_of(node));
     const std::string reason = text_at(entry.as_object(), "reason");
     rows.push_back({std::string{std::string_view{address}}, text_at(entry.as_object(), "service"), fmt::format("{}", fmt::join(nodes, ",")),
-                    reason == "announced" ? "" : reason});
+                    paths[std::string{std::string_view{address}}].words(), reason == "announced" ? "" : reason});
+    paths.erase(std::string{std::string_view{address}});
   }
+  // The rest are those of aggregates.
+  for (const auto& [prefix, rest] : paths)
+    rows.push_back({prefix, "", fmt::format("{}", fmt::join(rest.next_hops, ",")), rest.words(), ""});
   return rows.size() == 1 ? "no address is allocated\n" : columns(rows);
 }
 

@@ -12,10 +12,18 @@ TEST(BgpCommand, ShowsSessionsRoutesAndWhyNot) {
   EXPECT_EQ(rendered(R"({"desired": {
       "bgp": {"global": {"as": 65001},
               "peers": [{"object": "tor", "neighbor": "192.0.2.1"}, {"object": "spine", "neighbor": "192.0.2.2"}],
+              "paths": [{"address": "203.0.113.1", "prefixLength": 32, "nextHop": "10.0.0.1", "offers": [
+                          {"communities": ["65000:1", "large:1:2:3"], "med": 5, "to": ["tor"]}, {"to": ["spine"], "asPathPrepend": 2}]},
+                        {"address": "203.0.113.1", "prefixLength": 32, "nextHop": "10.0.0.2", "offers": [
+                          {"communities": ["65000:1", "large:1:2:3"], "med": 5, "to": ["tor"]}, {"to": ["spine"], "asPathPrepend": 2}]},
+                        {"address": "203.0.113.3", "prefixLength": 32, "nextHop": "10.0.0.1", "offers": []},
+                        {"address": "203.0.113.64", "prefixLength": 26, "nextHop": "10.0.0.1", "offers": [{}]},
+                        {"address": "203.0.113.64", "prefixLength": 26, "nextHop": "10.0.0.2", "offers": [{"communities": ["65535:0"]}]}],
               "excludedNodes": {"node3": "unreachable"},
               "problems": [{"kind": "BgpPeer", "name": "old", "text": "spec.conf is missing"}]},
       "announcements": {"203.0.113.1": {"service": "default/web", "reason": "announced", "nodes": ["node1", "node2"]},
-                        "203.0.113.2": {"service": "default/db", "reason": "no_endpoints", "nodes": []}}},
+                        "203.0.113.2": {"service": "default/db", "reason": "no_endpoints", "nodes": []},
+                        "203.0.113.3": {"service": "default/own", "reason": "announced", "nodes": ["node1"]}}},
     "actual": {"bgp": {"sessions": [{"neighbor": "192.0.2.1", "state": "ESTABLISHED", "uptime": "2026-11-27T08:00:00Z", "lastError": ""},
                                     {"neighbor": "192.0.2.2", "state": "ACTIVE", "uptime": "", "lastError": "connection refused"}],
                        "bfd": {"sessions": [{"neighbor": "192.0.2.1", "state": "Up", "detectionSeconds": 0.15, "bgpHeldDown": ""}]}}}})"),
@@ -23,9 +31,11 @@ TEST(BgpCommand, ShowsSessionsRoutesAndWhyNot) {
             "tor    192.0.2.1  ESTABLISHED  2026-11-27T08:00:00Z  Up   150 ms     -\n"
             "spine  192.0.2.2  ACTIVE       -                     -    -          connection refused\n"
             "\n"
-            "ADDRESS      SERVICE      NEXT HOPS    WHY NOT\n"
-            "203.0.113.1  default/web  node1,node2  -\n"
-            "203.0.113.2  default/db   -            no_endpoints\n"
+            "ADDRESS          SERVICE      NEXT HOPS          ATTRIBUTES                                        WHY NOT\n"
+            "203.0.113.1      default/web  node1,node2        tor: 65000:1,large:1:2:3 MED 5; spine: prepend 2  -\n"
+            "203.0.113.2      default/db   -                  -                                                 no_endpoints\n"
+            "203.0.113.3      default/own  node1              for nobody                                        -\n"
+            "203.0.113.64/26  -            10.0.0.1,10.0.0.2  by 10.0.0.2 65535:0                               -\n"
             "\n"
             "NODE LEFT OUT  WHY\n"
             "node3          unreachable\n"
@@ -41,8 +51,10 @@ TEST(BgpCommand, SaysWhatThereIsNone) {
 }
 
 TEST(BgpCommand, OddAnswersAreNoCrash) {
-  for (const char* odd :
-       {R"({"desired": 1})", R"({"desired": {"bgp": {"global": 1, "peers": [1, null, {}], "excludedNodes": [], "problems": {}},
+  for (const char* odd : {R"({"desired": 1})",
+                          R"({"desired": {"bgp": {"global": 1, "peers": [1, null, {}],
+                            "paths": [1, {}, {"offers": [1, {"to": 3, "med": "x", "communities": [7]}]}],
+                            "excludedNodes": [], "problems": {}},
                             "announcements": {"x": 1}}, "actual": {"bgp": {"sessions": [1], "bfd": 2}}})"})
     EXPECT_NE(rendered(odd), "");
 }

@@ -70,6 +70,49 @@ json::object announcements(const BgpSpeaker& speaker) {
   return out;
 }
 
+json::object attributes(const BgpAttributes& from) {
+  json::object out;
+  json::array communities;
+  for (const BgpCommunity& community : from.communities) communities.push_back(json::value(to_string(community)));
+  if (!communities.empty()) out["communities"] = std::move(communities);
+  if (from.med) out["med"] = *from.med;
+  if (from.local_pref) out["localPref"] = *from.local_pref;
+  return out;
+}
+
+// What of it goes to whom: an offer without `to` is for every router.
+json::array offers(const BgpPath& path, const BgpDesired& desired) {
+  json::array out;
+  if (path.audience == 0) {
+    out.push_back(attributes(path.attributes));
+    return out;
+  }
+  const auto found = desired.audiences.find(path.audience);
+  if (found == desired.audiences.end()) return out;
+  for (const BgpOffer& offer : found->second) {
+    BgpAttributes all = offer.attributes;
+    for (const BgpCommunity& community : path.attributes.communities) all.add(community);
+    json::object one = attributes(all);
+    if (offer.prepend > 0) one["asPathPrepend"] = offer.prepend;
+    json::array to;
+    for (const BgpPeerConfig& peer : desired.peers)
+      if (offer.peers.contains(peer.neighbor)) to.push_back(json::value(peer.object));
+    one["to"] = std::move(to);
+    out.push_back(std::move(one));
+  }
+  return out;
+}
+
+json::array paths(const BgpDesired& desired) {
+  json::array out;
+  for (const auto& [route, path] : desired.routes)
+    out.push_back({{"address", route.address.to_string()},
+                   {"prefixLength", route.length()},
+                   {"nextHop", route.next_hop.to_string()},
+                   {"offers", offers(path, desired)}});
+  return out;
+}
+
 json::object desired_bgp(const BgpSpeaker& speaker) {
   const BgpDesired& desired = speaker.desired();
   json::object out;
@@ -89,7 +132,7 @@ json::object desired_bgp(const BgpSpeaker& speaker) {
   json::object excluded;
   for (const auto& [node, why] : speaker.route_plan().nodes.excluded) excluded[node] = to_string(why);
   out["excludedNodes"] = std::move(excluded);
-  out["routes"] = desired.routes.size();
+  out["paths"] = paths(desired);
   return out;
 }
 

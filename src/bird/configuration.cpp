@@ -15,7 +15,6 @@ constexpr std::uint32_t bgp_port = 179;
 constexpr std::size_t longest_password = 80;  // TCP_MD5SIG_MAXKEYLEN; BIRD's own lexer dies of some thousand characters
 constexpr std::uint32_t longest_restart_time = 4095;  // 12 bits, RFC 4724 §3
 constexpr std::uint32_t longest_stale_time = 0xFFFFFF;  // 24 bits, RFC 9494 §3
-constexpr std::uint64_t retry_after = 5;
 
 std::string symbol(std::string_view prefix, const IpAddress& address) {
   std::string out{prefix};
@@ -133,7 +132,7 @@ std::uint64_t keepalive(const BgpPeerConfig& peer) {
 }
 
 void write_session(const BgpPeerConfig& peer, const BgpGlobal& global, std::uint16_t idle_port, Text& text) {
-  const std::uint64_t retry = peer.connect_retry_s == 0 ? retry_after : std::min<std::uint64_t>(peer.connect_retry_s, 65535);
+  const std::uint64_t retry = std::clamp<std::uint64_t>(peer.connect_retry_s, 1, 65535);
   const std::int32_t port = global.listen_port > 0 ? global.listen_port : idle_port;
   text.line("  debug {{ states }};");
   text.line("  local port {} as {};", port, peer.local_as != 0 ? peer.local_as : global.as);

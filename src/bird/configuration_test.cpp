@@ -266,7 +266,7 @@ RC_GTEST_PROP(Configuration, BirdTakesIt, ()) {
     peer.admin_down = truth();
     peer.allow_own_as = any();
     peer.ebgp_multihop_ttl = small(257);
-    peer.connect_retry_s = number(65536);
+    peer.connect_retry_s = 1 + number(65535);
     peer.hold_time_s = 3 + number(65533);
     peer.keepalive_interval_s = number(65536);
     peer.passive = truth();

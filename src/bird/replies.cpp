@@ -11,6 +11,7 @@
 
 #include "base/text.hpp"
 #include "bird/configuration.hpp"
+#include "speak/bgp/words.hpp"
 
 namespace berth::bird {
 namespace {
@@ -223,18 +224,15 @@ std::string time_text(std::int64_t seconds) {
 // What it says of an OPEN with another AS than the one expected has neither of the two in it.
 std::string last_error_text(const BgpPeerConfig& peer, const ProtocolState& protocol) {
   if (protocol.last_error.find("Route limit exceeded") != std::string::npos)
-    return protocol.last_error + ": the router sent more routes than maximumPrefixes allows";
+    return fmt::format("{}: {}", protocol.last_error, too_many_routes_text);
   if (protocol.last_error != "BGP Error: Bad peer AS") return protocol.last_error;
-  return fmt::format("{}; it has another AS than the {} that its BgpPeer says", protocol.last_error, peer.peer_as);
+  return protocol.last_error + "; " + other_as_text(peer);
 }
 
-// BIRD tells of a refused connection, not of one that was never answered; what it may be, then.
-std::string no_connection_text(const BgpPeerConfig& peer, const ProtocolState& protocol) {
-  if (peer.passive) return "waits for the router to connect (passiveMode)";
-  std::string out = fmt::format("no TCP connection to {} port {}: it is refused, filtered, or the router does not expect this node",
-                                peer.neighbor.to_string(), peer.remote_port == 0 ? 179 : peer.remote_port);
-  if (!peer.auth_password.empty()) out += "; a password that is not the router's looks the same";
-  if (!protocol.last_error.empty()) out += fmt::format(" ({})", last_error_text(peer, protocol));
+// BIRD tells of a refused connection, not of one that was never answered.
+std::string connecting_text(const BgpPeerConfig& peer, const ProtocolState& protocol) {
+  std::string out = no_connection_text(peer);
+  if (!peer.passive && !protocol.last_error.empty()) out += fmt::format(" ({})", last_error_text(peer, protocol));
   return out;
 }
 
@@ -330,6 +328,7 @@ BgpPeerStatus status_from(const BgpPeerConfig& peer, const BgpGlobal& global, co
   BgpPeerStatus out;
   out.neighbor_address = peer.neighbor.to_string();
   out.description = peer.description;
+  out.peer_group = peer.peer_group;
   out.local_as = peer.local_as != 0 ? peer.local_as : global.as;
   out.peer_as = peer.peer_as;
   out.session_state = session_state(protocol);
@@ -346,7 +345,7 @@ BgpPeerStatus status_from(const BgpPeerConfig& peer, const BgpGlobal& global, co
   out.add_path_send = up && protocol.add_path_send;
   out.graceful_restart = up && peer.graceful_restart && protocol.graceful_restart;
   if (out.session_state == SessionState::connect || out.session_state == SessionState::active)
-    out.last_error = no_connection_text(peer, protocol);
+    out.last_error = connecting_text(peer, protocol);
   else if (!up)
     out.last_error = last_error_text(peer, protocol);
   return out;

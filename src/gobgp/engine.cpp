@@ -21,29 +21,29 @@
 
 #include "base/bell.hpp"
 #include "base/log.hpp"
-#include "base/text.hpp"
 #include "base/turns.hpp"
 #include "gobgp/client.hpp"
 #include "gobgp/log.hpp"
+#include "gobgp/policies.hpp"
+#include "gobgp/sessions.hpp"
 #include "gobgp/translate.hpp"
 #include "os/supervisor.hpp"
 #include "speak/bgp/diff.hpp"
+#include "speak/bgp/words.hpp"
 
 namespace berth {
 namespace {
 
 using namespace std::chrono_literals;
 using gobgp::Api;
-using Audiences = std::map<std::uint32_t, std::vector<BgpOffer>>;
+using gobgp::Audiences;
 
 constexpr Duration ping_interval = 5s;
 constexpr int misses_to_kill = 2;  // calls in a row that met their deadline
 constexpr Duration restart_patience = 5s;
 constexpr Duration terminate_patience = 2s;
 constexpr Duration watch_again_after = 100ms;
-// A peer that was just made anew and lost its session again rests so long: less than the 5 s after which gobgpd calls by itself.
-constexpr Duration renewal_pause = 3s;
-// So long sessions of a new process wait for routes that can't be loaded; less than routers keep the old ones.
+// So long new sessions wait for routes that can't be changed; less than routers keep those of a former process.
 constexpr Duration load_patience = 20s;
 
 std::string socket_of(const GobgpOptions& options) { return options.run_directory + "/gobgpd.sock"; }
@@ -158,8 +158,7 @@ class GobgpEngine final : public BgpEngine {
 
   std::vector<BgpEngineProblem> problems() const override {
     std::vector<BgpEngineProblem> out;
-    if (!policy_problem_.empty()) out.push_back({"", policy_problem_});
-    for (const std::string& note : policy_.notes) out.push_back({"", "spec.policy: " + note});
+    for (std::string& problem : policies_.problems()) out.push_back({"", std::move(problem)});
     return out;
   }
 
@@ -206,8 +205,8 @@ class GobgpEngine final : public BgpEngine {
   // What was known of the engine is not true of the next one. The numbers of paths are kept: a router
   // that still has them sees them refreshed instead of replaced.
   void forget() {
-    accepted_policy_ = {};
-    users_assigned_ = true;  // perhaps
+    policies_.forget();
+    sessions_ = {};
     cut_off_.clear();
     mirror_.global.reset();
     mirror_.peers.clear();
@@ -215,9 +214,7 @@ class GobgpEngine final : public BgpEngine {
     foreign_.clear();
     returning_.clear();
     tell_again_ = true;  // perhaps
-    up_.clear();
-    lost_.clear();
-    renewed_.clear();
+    not_changed_since_.reset();
     read_back_needed_ = true;
     misses_ = 0;
   }
@@ -282,50 +279,30 @@ class GobgpEngine final : public BgpEngine {
     if (!trouble) return;
     const auto peer = mirror_.peers.find(trouble->neighbor);
     if (peer == mirror_.peers.end()) return;
-    const auto before = last_errors_.find(trouble->neighbor);
-    if (trouble->vague && before != last_errors_.end() && timers_.now() - before->second.at < 2s) return;
-    std::string& text = last_errors_.insert_or_assign(trouble->neighbor, LastError{trouble->text, timers_.now()}).first->second.text;
-    if (trouble->wrong_router_as) text += fmt::format("; it has another AS than the {} that its BgpPeer says", peer->second.peer_as);
+    sessions_.note(peer->second, *trouble, timers_.now());
     changed_();
   }
 
   void note_event(const api::PeerState& state) {
     const auto neighbor = IpAddress::parse(state.neighbor_address());
     if (!neighbor || !mirror_.peers.contains(*neighbor)) return;
-    if (std::string text = gobgp::disconnect_text(state); !text.empty())
-      last_errors_.insert_or_assign(*neighbor, LastError{std::move(text), timers_.now()});
-    if (gobgp::is_established(state)) {
-      up_.insert(*neighbor);
-    } else if (up_.erase(*neighbor) > 0) {
-      const auto before = renewed_.find(*neighbor);
-      lost_.insert_or_assign(*neighbor, before == renewed_.end() ? timers_.now() : before->second + renewal_pause);
-      session_lost_.ring();
-    }
+    if (sessions_.note(*neighbor, state, timers_.now())) session_lost_.ring();
   }
 
-  // What gobgpd 4.8 had to say in a session that was lost may be left in a channel of its, with the mark of the session's end: then the
-  // next one says nothing, or what is not true any more (some of a hundred did). A peer that is made anew has nothing left. It is also
-  // called at once, not after the five seconds for which gobgpd lets a lost one rest.
   asio::awaitable<void> renew_lost() {
     for (;;) {
-      std::optional<Instant> next;
-      for (const auto& [neighbor, when] : lost_)
-        if (!next || when < *next) next = when;
+      const std::optional<Instant> next = sessions_.next_due();
       if (!next || *next > timers_.now()) {
         co_await session_lost_.wait_until(timers_, next);
         continue;
       }
       const auto turn = co_await turns_.take();
-      std::set<IpAddress> due;
-      for (const auto& [neighbor, when] : lost_)
-        if (when <= timers_.now()) due.insert(neighbor);
-      for (const IpAddress& neighbor : due) lost_.erase(neighbor);
-      co_await renew(due);
+      co_await renew(sessions_.take_due(timers_.now()));
       if (read_back_needed_) changed_();
     }
   }
 
-  asio::awaitable<void> renew(const std::set<IpAddress>& due) {
+  asio::awaitable<void> renew(std::set<IpAddress> due) {
     const auto client = client_;
     if (!client || !mirror_.global || stopped_) co_return;
     const auto listed = co_await client->list_peers();
@@ -340,11 +317,8 @@ class GobgpEngine final : public BgpEngine {
       if (known == mirror_.peers.end() || client != client_) continue;
       const BgpPeerConfig peer = known->second;
       const bool restarting = shown.graceful_restart().local_restarting();
-      const auto why = last_errors_.find(*neighbor);
-      const auto last_error = why == last_errors_.end() ? std::nullopt : std::optional{why->second};
-      renewed_.insert_or_assign(*neighbor, timers_.now());
+      sessions_.renewed(*neighbor, timers_.now());
       if (!co_await delete_peer(*client, *neighbor)) continue;  // noted: it is read back, and put right
-      if (last_error) last_errors_.insert_or_assign(*neighbor, *last_error);
       static_cast<void>(co_await set_peer(*client, peer, true, restarting));
     }
   }
@@ -353,13 +327,15 @@ class GobgpEngine final : public BgpEngine {
   void complete(BgpPeerStatus& status) const {
     const auto neighbor = IpAddress::parse(status.neighbor_address);
     if (!neighbor) return;
-    if (const auto error = last_errors_.find(*neighbor); error != last_errors_.end() && status.session_state != SessionState::established)
-      status.last_error = error->second.text;
+    if (const std::string error = sessions_.last_error(*neighbor); !error.empty() && status.session_state != SessionState::established)
+      status.last_error = error;
     if (!desired_) return;
     const auto wanted = std::ranges::lower_bound(desired_->peers, *neighbor, {}, &BgpPeerConfig::neighbor);
     if (wanted == desired_->peers.end() || wanted->neighbor != *neighbor) return;
     status.description = wanted->description;
-    if (status.last_error.empty()) status.last_error = gobgp::no_connection_text(*wanted, status.session_state);
+    status.peer_group = wanted->peer_group;
+    const bool connects = status.session_state == SessionState::connect || status.session_state == SessionState::active;
+    if (status.last_error.empty() && connects) status.last_error = no_connection_text(*wanted);
   }
 
   asio::awaitable<void> check() {
@@ -503,13 +479,12 @@ class GobgpEngine final : public BgpEngine {
       if (auto read = co_await read_back(); !read) co_return read;
     }
     const BgpSteps steps = diff(desired, mirror_);
-    take_policy(desired.policy);
+    policies_.take(desired.policy);
     if (steps.stop_server) {
       if (auto stopped = co_await stop_server(desired.global.has_value()); !stopped) co_return stopped;
     }
     if (steps.start_server) {
       for (const BgpPeerConfig& peer : desired.peers) returning_.insert(peer.neighbor);
-      load_until_ = timers_.now() + load_patience;
       if (auto started = co_await start_server(*desired.global, desired.audiences); !started) co_return started;
     }
     const auto client = client_;
@@ -517,19 +492,23 @@ class GobgpEngine final : public BgpEngine {
     FirstError errors;
     if (steps.start_server || steps.stop_server) foreign_.clear();
     for (const IpAddress& neighbor : steps.delete_peers)
-      errors.note(co_await delete_peer(*client, neighbor), "delete peer " + neighbor.to_string());
-    if (steps.widen_audiences && !errors.note(co_await widen_audiences(*client, desired), "set policies")) co_return errors.result();
+      if (errors.note(co_await delete_peer(*client, neighbor), "delete peer " + neighbor.to_string())) sessions_.forget(neighbor);
+    if (steps.widen_audiences && !errors.note(co_await note_policies(policies_.widen(*client, desired.audiences)), "set policies"))
+      co_return errors.result();
     const bool changed = co_await change_routes(*client, steps, errors);
-    if (steps.narrow_audiences && changed && errors.note(co_await set_audiences(*client, desired.audiences), "set policies"))
-      audiences_in_use_ = desired.audiences;
+    if (changed)
+      not_changed_since_.reset();
+    else if (!not_changed_since_)
+      not_changed_since_ = timers_.now();
+    if (steps.narrow_audiences && changed)
+      errors.note(co_await note_policies(policies_.narrow(*client, desired.audiences)), "set policies");
     for (const BgpPeerConfig& peer : steps.update_peers)
       errors.note(co_await set_peer(*client, peer, false, false), "change peer " + peer.neighbor.to_string());
-    if (!mirror_.audiences) co_return errors.result();  // nobody new while gobgpd might pass on what routers tell it
-    for (const BgpPeerConfig& peer : steps.add_peers) {
-      const bool returns = returning_.contains(peer.neighbor);
-      if (returns && !changed && timers_.now() < load_until_) continue;  // End-of-RIB would come before the routes
-      errors.note(co_await set_peer(*client, peer, true, returns), "add peer " + peer.neighbor.to_string());
-    }
+    // Nobody new while gobgpd might pass on what routers tell it; nor, for a while, before the routes are right: End-of-RIB would come
+    // too early, or a router would hear what is not for it any more.
+    if (!mirror_.audiences || (not_changed_since_ && timers_.now() < *not_changed_since_ + load_patience)) co_return errors.result();
+    for (const BgpPeerConfig& peer : steps.add_peers)
+      errors.note(co_await set_peer(*client, peer, true, returning_.contains(peer.neighbor)), "add peer " + peer.neighbor.to_string());
     co_return errors.result();
   }
 
@@ -585,17 +564,15 @@ class GobgpEngine final : public BgpEngine {
     auto message = gobgp::to_api(global);
     if (!message) co_return fail(message.error().with("start BGP"));
     if (const auto started = co_await client->start_bgp(std::move(*message)); !started) co_return fail(note_error(started.error()));
-    users_assigned_ = false;
+    policies_.started();
     tell_again_ = false;
     // A server without these policies would pass routes on from router to router, so it must not stay.
-    mirror_.audiences.reset();
-    if (const auto guarded = co_await set_audiences(*client, audiences); !guarded) {
+    if (const auto guarded = co_await note_policies(policies_.narrow(*client, audiences)); !guarded) {
       process_->kill();
       co_return guarded;
     }
     if (client != client_) co_return fail(not_running());
-    mirror_ = {.global = global, .peers = {}, .routes = {}, .audiences = audiences, .policy = policy_text_};
-    audiences_in_use_ = audiences;
+    mirror_ = {.global = global, .peers = {}, .routes = {}, .audiences = audiences, .policy = policies_.text()};
     co_return Result<>{};
   }
 
@@ -625,57 +602,12 @@ class GobgpEngine final : public BgpEngine {
     co_return Result<>{};
   }
 
-  // What is wanted, and beside it what routes that are there may still have.
-  asio::awaitable<Result<>> widen_audiences(Api& client, const BgpDesired& desired) {
-    Audiences both = desired.audiences;
-    both.insert(audiences_in_use_.begin(), audiences_in_use_.end());
-    audiences_in_use_ = both;
-    return set_audiences(client, std::move(both));
-  }
-
-  // A policy that can't be read is as good as none that was ever written: the last good one stays.
-  void take_policy(const std::string& text) {
-    if (text == policy_text_) return;
-    policy_text_ = text;
-    policy_problem_.clear();
-    auto read = gobgp::parse_policy(text);
-    if (read)
-      policy_ = std::move(*read);
-    else
-      policy_problem_ = "spec.policy: " + read.error().text + "; the policy before it stands";
-  }
-
-  asio::awaitable<Result<>> set_audiences(Api& client, Audiences audiences) {
-    mirror_.audiences.reset();
-    Result<> done = co_await send_policies(client, audiences, policy_);
-    const bool refused = !done && (done.error().code == ErrorCode::invalid || done.error().code == ErrorCode::internal);
-    if (refused && policy_ != accepted_policy_) {
-      // What looks right to us may not to gobgpd: a regular expression, say.
-      policy_problem_ = "spec.policy: gobgpd refuses it: " + clipped(done.error().text, 300) + "; the policy before it stands";
-      policy_ = accepted_policy_;
-      done = co_await send_policies(client, audiences, policy_);
-    }
-    if (!done) co_return fail(note_error(done.error()));
-    accepted_policy_ = policy_;
-    mirror_.audiences = std::move(audiences);
-    mirror_.policy = policy_text_;
+  asio::awaitable<Result<>> note_policies(asio::awaitable<Result<>> sending) {
+    mirror_.audiences.reset();  // nobody knows, until it is done
+    if (const auto sent = co_await std::move(sending); !sent) co_return fail(note_error(sent.error()));
+    mirror_.audiences = policies_.audiences();
+    mirror_.policy = policies_.text();
     co_return Result<>{};
-  }
-
-  asio::awaitable<Result<>> send_policies(Api& client, const Audiences& audiences, const gobgp::RoutingPolicy& users) {
-    // What is assigned has to be among those that are set. Where that fails there may be nothing yet; else the next call fails too.
-    if (users_assigned_) static_cast<void>(co_await assign(client, {}));
-    if (auto done = co_await client.set_policies(gobgp::policies(audiences, users)); !done) co_return done;
-    users_assigned_ = !users.exported.empty();
-    co_return co_await assign(client, users);
-  }
-
-  static asio::awaitable<Result<>> assign(Api& client, const gobgp::RoutingPolicy& users) {
-    Result<> done;
-    std::vector<api::SetPolicyAssignmentRequest> assignments = gobgp::policy_assignments(users);
-    for (auto& assignment : assignments)
-      if (done) done = co_await client.set_policy_assignment(std::move(assignment));
-    co_return done;
   }
 
   asio::awaitable<Result<>> set_peer(Api& client, const BgpPeerConfig& peer, bool is_new, bool restarting) {
@@ -700,7 +632,6 @@ class GobgpEngine final : public BgpEngine {
     if (!done) co_return fail(note_error(done.error()));
     ++counters_.peers_changed;
     mirror_.peers.erase(neighbor);
-    last_errors_.erase(neighbor);
     co_return Result<>{};
   }
 
@@ -756,26 +687,16 @@ class GobgpEngine final : public BgpEngine {
   std::shared_ptr<Api> client_;  // there is one while the process answers
   std::shared_ptr<const BgpDesired> desired_;
   BgpMirror mirror_;
-  std::set<IpAddress> up_;  // by events: whose sessions are up
-  std::map<IpAddress, Instant> lost_, renewed_;  // peers whose session ended, and when they are made anew; when that last was
+  gobgp::Sessions sessions_;
+  gobgp::Policies policies_;
   std::set<IpAddress> returning_;  // peers whose routers may hold what a former process told them: not added to this one yet
-  Instant load_until_;
-  std::string policy_text_;  // as asked for
-  std::string policy_problem_;
-  gobgp::RoutingPolicy policy_, accepted_policy_;  // the last good one, and the last that gobgpd took
+  std::optional<Instant> not_changed_since_;  // routes are not as they should be, though that was tried
   bool tell_again_ = true;  // somebody was left out, and not all was told again since
-  bool users_assigned_ = true;  // some of its policies are, or may be, among those that gobgpd uses
   std::vector<std::string> cut_off_;  // sessions that ended because the router sent too much
   std::vector<api::Path> foreign_;  // withdrawals of paths that are nothing we would add
   bool read_back_needed_ = true;
   bool stopped_ = false;
   int misses_ = 0;
-  Audiences audiences_in_use_;  // which routes that gobgpd has may name, also while nobody knows what its policies are
-  struct LastError {
-    std::string text;
-    Instant at;
-  };
-  std::map<IpAddress, LastError> last_errors_;  // why each session last ended
   BgpEngineCounters counters_;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
 };

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "base/text.hpp"
+#include "speak/bgp/words.hpp"
 
 namespace berth::gobgp {
 namespace {
@@ -100,7 +101,7 @@ std::optional<SessionTrouble> session_trouble(std::string_view line) {
     out.text = words_of(text_of(object, "Reason"));
     out.vague = true;
   } else if (message == "prefix limit reached") {
-    out.text = "the router sent more routes than maximumPrefixes allows";
+    out.text = too_many_routes_text;
   } else if (message == "sent notification" || message == "received notification") {
     const bool sent = message == "sent notification";
     const std::int64_t code = number_of(object, "Code"), subcode = number_of(object, "Subcode");

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/text.hpp"
+#include "speak/bgp/words.hpp"
 
 namespace berth::gobgp {
 namespace {
@@ -56,7 +57,6 @@ std::optional<IpFamily> family_from(const api::Family& family) {
 // Zero means "the engine's default" in the model; here it is written out, so that it can be compared.
 BgpPeerConfig completed(BgpPeerConfig peer, const BgpGlobal& global) {
   if (peer.local_as == 0) peer.local_as = global.as;
-  if (peer.connect_retry_s == 0) peer.connect_retry_s = 120;
   if (peer.remote_port == bgp_port) peer.remote_port = 0;
   peer.deferral_time_s = std::clamp(peer.deferral_time_s, 1U, 65535U);  // its default for 0 is 360 s of silence
   if (peer.restart_time_s == 0) peer.restart_time_s = static_cast<std::uint32_t>(peer.hold_time_s);
@@ -276,6 +276,7 @@ BgpPeerConfig as_shown(const BgpPeerConfig& peer, const BgpGlobal& global) {
   BgpPeerConfig out = completed(peer, global);
   out.object.clear();
   out.description.clear();
+  out.peer_group.clear();
   out.remote_address.clear();
   out.local_address.clear();  // it shows that of the connection instead
   out.minimum_advertisement_interval_s = 0;
@@ -347,7 +348,7 @@ BgpPeerStatus status_from_api(const api::Peer& peer) {
   out.received = counters_from(state.messages().received());
   out.sent = counters_from(state.messages().sent());
   out.last_error = disconnect_text(state);
-  if (is_cut_off(peer)) out.last_error = "the router sent more routes than maximumPrefixes allows; a minute later it is tried again";
+  if (is_cut_off(peer)) out.last_error = fmt::format("{}; a minute later it is tried again", too_many_routes_text);
   out.add_path_send = receives_several_paths(peer);
   out.graceful_restart = peer.graceful_restart().enabled() &&
                          std::ranges::any_of(state.remote_cap(), [](const api::Capability& c) { return c.has_graceful_restart(); });
@@ -380,16 +381,6 @@ std::string disconnect_text(const api::PeerState& state) {
   }
   std::ranges::replace_if(text, [](char c) { return static_cast<unsigned char>(c) < 0x20; }, ' ');
   return text;
-}
-
-std::string no_connection_text(const BgpPeerConfig& peer, SessionState state) {
-  if (state != SessionState::connect && state != SessionState::active) return {};
-  if (peer.passive) return "waits for the router to connect (passiveMode)";
-  std::string from = peer.local_address.empty() ? "" : " from " + peer.local_address + ", which this node needs to have,";
-  if (!peer.bind_interface.empty()) from += " through " + peer.bind_interface;
-  return fmt::format("no TCP connection{} to {} port {}: it is refused, filtered, or the router does not expect this node{}", from,
-                     peer.neighbor.to_string(), peer.remote_port == 0 ? bgp_port : peer.remote_port,
-                     peer.auth_password.empty() ? "" : "; a password that is not the router's looks the same");
 }
 
 api::Family family_of(IpFamily family) {

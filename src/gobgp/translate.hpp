@@ -36,8 +36,6 @@ bool is_established(const api::PeerState& state);
 bool is_cut_off(const api::Peer& peer);
 // Why a session ended, in a few words; empty if the event says nothing of it.
 std::string disconnect_text(const api::PeerState& state);
-// gobgpd does not tell why a connection does not come about; what it may be, then. Empty in other states.
-std::string no_connection_text(const BgpPeerConfig& peer, SessionState state);
 
 api::Family family_of(IpFamily family);
 api::Path to_api(const BgpRoute& route, std::uint32_t id, const BgpPath& as);

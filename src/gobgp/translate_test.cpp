@@ -130,19 +130,6 @@ TEST(Translate, StatusHasWordsAndNoPassword) {
   EXPECT_FALSE(status.add_path_send);
 }
 
-TEST(Translate, WithoutAConnectionItIsSaidWhatItMayBe) {
-  BgpPeerConfig peer = some_peer();
-  peer.auth_password.clear();
-  peer.passive = false;
-  EXPECT_EQ(no_connection_text(peer, SessionState::established), "");
-  EXPECT_NE(no_connection_text(peer, SessionState::active).find("the router does not expect this node"), std::string::npos);
-  EXPECT_EQ(no_connection_text(peer, SessionState::active).find("password"), std::string::npos);
-  peer.auth_password = "secret";
-  EXPECT_NE(no_connection_text(peer, SessionState::connect).find("a password that is not the router's"), std::string::npos);
-  peer.passive = true;
-  EXPECT_NE(no_connection_text(peer, SessionState::active).find("waits for the router"), std::string::npos);
-}
-
 TEST(Translate, AddPathIsSentOnlyWhenTheRouterWantsIt) {
   api::Peer peer = to_api(some_peer(), global, false);
   auto& tuple = *peer.mutable_state()->add_remote_cap()->mutable_add_path()->add_tuples();

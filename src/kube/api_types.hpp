@@ -377,6 +377,7 @@ struct PeerConf {
   std::uint32_t localAs = 0;
   std::string neighborAddress;
   std::string neighborAddressAnnotation;
+  std::string peerGroup;
   std::uint32_t peerAs = 0;
   std::uint32_t maximumPrefixes = 0;
   bool adminDown = false;
@@ -392,6 +393,7 @@ BOOST_DESCRIBE_STRUCT(PeerConf,
                        localAs,
                        neighborAddress,
                        neighborAddressAnnotation,
+                       peerGroup,
                        peerAs,
                        maximumPrefixes,
                        adminDown,
@@ -486,17 +488,25 @@ struct BgpPeerSpec {
 BOOST_DESCRIBE_STRUCT(BgpPeerSpec, (), (conf, ebgpMultihop, ttlSecurity, timers, transport, gracefulRestart, bfd, afiSafis, nodeSelector))
 struct PeerState {
   std::string sessionState;
+  std::uint32_t prefixes = 0;
 };
-BOOST_DESCRIBE_STRUCT(PeerState, (), (sessionState))
+BOOST_DESCRIBE_STRUCT(PeerState, (), (sessionState, prefixes))
+struct TimersState {
+  std::string uptime;
+};
+BOOST_DESCRIBE_STRUCT(TimersState, (), (uptime))
 struct NodePeerStatus {
   PeerState peerState;
+  TimersState timersState;
 };
-BOOST_DESCRIBE_STRUCT(NodePeerStatus, (), (peerState))
+BOOST_DESCRIBE_STRUCT(NodePeerStatus, (), (peerState, timersState))
 struct BgpPeerStatus {
   std::map<std::string, NodePeerStatus> nodesPeerStatus;
   std::string sessions;
+  std::string since;
+  std::uint32_t prefixes = 0;
 };
-BOOST_DESCRIBE_STRUCT(BgpPeerStatus, (), (nodesPeerStatus, sessions))
+BOOST_DESCRIBE_STRUCT(BgpPeerStatus, (), (nodesPeerStatus, sessions, since, prefixes))
 struct BgpPeer {
   Metadata metadata;
   BgpPeerSpec spec;

@@ -77,7 +77,7 @@ asio::awaitable<Result<>> ApiCluster::patch_bgp_peer_status(std::string name, st
   co_return co_await client_.patch_only(PatchKind::merge, group + "bgppeers/" + name + "/status", peer_status_patch(node, status));
 }
 
-asio::awaitable<Result<>> ApiCluster::patch_bgp_peer_sessions(std::string name, std::string sessions) {
+asio::awaitable<Result<>> ApiCluster::patch_bgp_peer_sessions(std::string name, BgpSessions sessions) {
   co_return co_await client_.patch_only(PatchKind::merge, group + "bgppeers/" + name + "/status", peer_sessions_patch(sessions));
 }
 

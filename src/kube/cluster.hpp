@@ -21,7 +21,7 @@ class ApiCluster final : public Cluster {
   asio::awaitable<Result<>> patch_bgp_peer_finalizers(BgpPeer peer, std::vector<std::string> finalizers) override;
   asio::awaitable<Result<>> patch_bgp_conf_status(std::string name, std::string node, std::optional<BgpConf::NodeStatus> status) override;
   asio::awaitable<Result<>> patch_bgp_peer_status(std::string name, std::string node, std::optional<BgpPeerStatus> status) override;
-  asio::awaitable<Result<>> patch_bgp_peer_sessions(std::string name, std::string sessions) override;
+  asio::awaitable<Result<>> patch_bgp_peer_sessions(std::string name, BgpSessions sessions) override;
   asio::awaitable<WorkloadFate> workload_fate(ObjectName pod) override;
 
  private:

@@ -370,6 +370,7 @@ BgpPeer to_model(api::BgpPeer object) {
     peer.local_as = spec.conf->localAs;
     peer.neighbor_address = std::move(spec.conf->neighborAddress);
     peer.neighbor_annotation = std::move(spec.conf->neighborAddressAnnotation);
+    peer.peer_group = std::move(spec.conf->peerGroup);
     peer.peer_as = spec.conf->peerAs;
     peer.maximum_prefixes = spec.conf->maximumPrefixes;
     peer.admin_down = spec.conf->adminDown;
@@ -413,11 +414,10 @@ BgpPeer to_model(api::BgpPeer object) {
                              .add_path_receive = from.addPaths.config.receive,
                              .add_path_send_max = from.addPaths.config.sendMax});
   if (spec.nodeSelector) peer.node_selector = to_model(std::move(*spec.nodeSelector));
-  for (const auto& [node, status] : object.status.nodesPeerStatus) {
-    peer.status_nodes.push_back(node);
-    if (status.peerState.sessionState == to_string(SessionState::established)) peer.established_nodes.push_back(node);
-  }
-  peer.status_sessions = std::move(object.status.sessions);
+  for (auto& [node, status] : object.status.nodesPeerStatus)
+    peer.node_sessions[node] = {status.peerState.sessionState == to_string(SessionState::established), std::move(status.timersState.uptime),
+                                status.peerState.prefixes};
+  peer.sessions = {std::move(object.status.sessions), std::move(object.status.since), object.status.prefixes};
   return peer;
 }
 

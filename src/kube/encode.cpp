@@ -173,6 +173,7 @@ std::string peer_status_patch(const std::string& node, const std::optional<BgpPe
                       {"adminState", s.admin_down ? "DOWN" : "UP"},
                       {"flops", s.flaps},
                       {"outQ", s.out_queue},
+                      {"prefixes", s.prefixes},
                       {"messages", json::object{{"received", messages(s.received)}, {"sent", messages(s.sent)}}}};
     set_if(peer, "description", s.description);
     set_if(peer, "peerGroup", s.peer_group);
@@ -200,8 +201,11 @@ std::string peer_status_patch(const std::string& node, const std::optional<BgpPe
   return json::serialize(json::object{{"status", json::object{{"nodesPeerStatus", std::move(nodes)}}}});
 }
 
-std::string peer_sessions_patch(const std::string& sessions) {
-  return json::serialize(json::object{{"status", json::object{{"sessions", sessions}}}});
+std::string peer_sessions_patch(const BgpSessions& sessions) {
+  return json::serialize(
+      json::object{{"status", json::object{{"sessions", sessions.up},
+                                           {"since", sessions.since.empty() ? json::value(nullptr) : json::value(sessions.since)},
+                                           {"prefixes", sessions.prefixes}}}});
 }
 
 std::string delete_options(const Uid& uid, const ResourceVersion& version) {

@@ -20,7 +20,7 @@ std::string merge_patch(const ServicePatch& patch);
 std::string finalizers_patch(const Uid& uid, const ResourceVersion& version, const std::vector<std::string>& finalizers);
 std::string conf_status_patch(const std::string& node, const std::optional<BgpConf::NodeStatus>& status);
 std::string peer_status_patch(const std::string& node, const std::optional<BgpPeerStatus>& status);
-std::string peer_sessions_patch(const std::string& sessions);
+std::string peer_sessions_patch(const BgpSessions& sessions);
 
 // A JSON patch (RFC 6902) that replaces the whole status: a merge patch would keep addresses that are gone.
 std::string pool_status_patch(const Pool::Status& status);

@@ -111,7 +111,9 @@ TEST(Encode, TheStatusOfAPeerIsOpenELBsAndHasNoPassword) {
   EXPECT_NE(text.find(R"("uptime":"2026-01-01T00:00:00Z","downtime":null)"), std::string::npos);
   EXPECT_EQ(text.find("assword"), std::string::npos);
   EXPECT_EQ(peer_status_patch("node1", std::nullopt), R"({"status":{"nodesPeerStatus":{"node1":null}}})");
-  EXPECT_EQ(peer_sessions_patch("1/2"), R"({"status":{"sessions":"1/2"}})");
+  EXPECT_EQ(peer_sessions_patch({.up = "1/2", .since = "2026-01-01T00:00:00Z", .prefixes = 3}),
+            R"({"status":{"sessions":"1/2","since":"2026-01-01T00:00:00Z","prefixes":3}})");
+  EXPECT_EQ(peer_sessions_patch({.up = "0/2", .since = "", .prefixes = 0}), R"({"status":{"sessions":"0/2","since":null,"prefixes":0}})");
 }
 
 }  // namespace

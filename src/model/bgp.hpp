@@ -30,6 +30,7 @@ struct BgpCommunity {
   std::uint32_t a = 0, b = 0, c = 0;
   auto operator<=>(const BgpCommunity&) const = default;
 };
+std::string to_string(const BgpCommunity& community);  // as a BgpConf has it
 inline constexpr BgpCommunity graceful_shutdown_community{false, 65535, 0, 0};  // RFC 8326
 
 struct BgpAttributes {
@@ -82,6 +83,7 @@ struct BgpPeerConfig {
   std::uint32_t local_as = 0;    // 0: the global one
   std::string auth_password;     // TCP MD5; never logged
   std::string description;
+  std::string peer_group;  // name of the BgpPeer that had a part in this
   bool admin_down = false;
   std::optional<BfdPeer> bfd;  // no part of the session: same_session()
   bool bfd_strict = false;     // no session while BFD is not up
@@ -90,7 +92,7 @@ struct BgpPeerConfig {
   bool replace_peer_as = false;
   std::uint32_t ebgp_multihop_ttl = 0;  // 0: off
   std::uint32_t minimum_ttl = 0;        // GTSM (RFC 5082): packets that came farther are dropped; 0: off
-  std::uint64_t connect_retry_s = 0;    // 0: the engine's default
+  std::uint64_t connect_retry_s = 5;    // at least 1
   std::uint64_t hold_time_s = 90;       // at least 3
   std::uint64_t keepalive_interval_s = 30;
   std::uint64_t minimum_advertisement_interval_s = 0;

@@ -328,7 +328,16 @@ struct BgpPeerStatus {
   bool add_path_send = false;  // negotiated: the router learns several next hops from one session
   bool graceful_restart = false;  // negotiated
   std::optional<BfdStatus> bfd;   // where it is asked for
+  std::uint32_t prefixes = 0;     // that the router is told of
   bool operator==(const BgpPeerStatus&) const = default;
+};
+
+// What people are shown of the sessions of all nodes with one router.
+struct BgpSessions {
+  std::string up;              // how many are, of how many: "2/3"; empty: nobody has counted yet
+  std::string since;           // RFC 3339, when the latest of them came up; empty: none is up
+  std::uint32_t prefixes = 0;  // that the router is told of, by the session that tells most
+  bool operator==(const BgpSessions&) const = default;
 };
 
 struct BgpPeer {
@@ -345,6 +354,7 @@ struct BgpPeer {
   std::uint32_t local_as = 0;
   std::string neighbor_address;
   std::string neighbor_annotation;  // of the Node, where the address is instead
+  std::string peer_group;           // name of the BgpPeer that has what is not said here
   std::uint32_t peer_as = 0;
   std::uint32_t maximum_prefixes = 0;  // 0: not said
   bool admin_down = false;
@@ -384,9 +394,14 @@ struct BgpPeer {
   };
   std::vector<Family> families;
   std::optional<LabelSelector> node_selector;  // absent: every node
-  std::vector<std::string> status_nodes;       // keys of status.nodesPeerStatus
-  std::vector<std::string> established_nodes;  // those of them whose session is up
-  std::string status_sessions;                 // status.sessions: how many of them are up, for people: "2/3"
+  struct NodeSession {
+    bool established = false;
+    std::string uptime;  // RFC 3339
+    std::uint32_t prefixes = 0;
+    bool operator==(const NodeSession&) const = default;
+  };
+  std::map<std::string, NodeSession> node_sessions;  // status.nodesPeerStatus, by node
+  BgpSessions sessions;                              // beside it
 
   using Key = std::string;
   [[nodiscard]] const Key& key() const { return name; }

@@ -90,10 +90,12 @@ int prefix_length(const IpRange& range) {
   return length;
 }
 
-bool concerns(const Advertising::Say& say, const std::string& peer) { return say.peers.empty() || say.peers.contains(peer); }
+bool concerns(const Advertising::Say& say, const BgpPeerConfig& peer) {
+  return say.peers.empty() || say.peers.contains(peer.object) || (!peer.peer_group.empty() && say.peers.contains(peer.peer_group));
+}
 
 // Absent: this router does not get it.
-std::optional<Advertising::Say> for_peer(const Advertising& advertising, const std::string& peer) {
+std::optional<Advertising::Say> for_peer(const Advertising& advertising, const BgpPeerConfig& peer) {
   Advertising::Say out;
   if (advertising.service) {
     if (!concerns(*advertising.service, peer)) return std::nullopt;
@@ -263,7 +265,7 @@ std::vector<Advertiser::Announced> Advertiser::judge(const Subject& subject, con
 }
 
 BgpPath Advertiser::path_of(Advertising advertising) {
-  if (same_for_everybody(advertising)) return {for_peer(advertising, "")->attributes, 0};
+  if (same_for_everybody(advertising)) return {for_peer(advertising, {})->attributes, 0};
   std::uint32_t at = std::max(hash_of(advertising), 1U);
   for (auto known = numbered_.find(at); known != numbered_.end() && known->second != advertising; known = numbered_.find(at))
     at = std::max(at + 1, 1U);
@@ -278,7 +280,7 @@ std::map<std::uint32_t, std::vector<BgpOffer>> offers(const AdvertisingByNumber&
   for (const auto& [at, advertising] : numbered) {
     std::map<std::tuple<BgpAttributes, std::uint32_t, std::uint32_t>, std::set<IpAddress>> same;
     for (const BgpPeerConfig& peer : peers) {
-      const auto say = for_peer(advertising, peer.object);
+      const auto say = for_peer(advertising, peer);
       if (!say) continue;
       const std::uint32_t own = peer.local_as != 0 ? peer.local_as : as;
       const std::uint32_t prepend = peer.peer_as == own ? 0 : say->prepend.value_or(0);
@@ -286,6 +288,32 @@ std::map<std::uint32_t, std::vector<BgpOffer>> offers(const AdvertisingByNumber&
     }
     auto& list = out[at];
     for (auto& [how, who] : same) list.push_back({std::move(who), std::get<0>(how), std::get<1>(how), std::get<2>(how)});
+  }
+  return out;
+}
+
+std::map<IpAddress, std::uint32_t> prefixes_by_peer(const BgpDesired& desired) {
+  // Prefixes whose paths are for the same audiences count together.
+  std::map<std::pair<IpFamily, std::set<std::uint32_t>>, std::uint32_t> prefixes;
+  for (auto it = desired.routes.begin(); it != desired.routes.end();) {
+    const IpAddress address = it->first.address;
+    std::map<int, std::set<std::uint32_t>> by_length;
+    for (; it != desired.routes.end() && it->first.address == address; ++it) by_length[it->first.length()].insert(it->second.audience);
+    for (auto& [length, audiences] : by_length) ++prefixes[{address.family, std::move(audiences)}];
+  }
+  std::map<IpAddress, std::uint32_t> out;
+  for (const BgpPeerConfig& peer : desired.peers) {
+    const auto is_for_it = [&](std::uint32_t audience) {
+      const auto offers = desired.audiences.find(audience);
+      return audience == 0 || (offers != desired.audiences.end() && std::ranges::any_of(offers->second, [&](const BgpOffer& offer) {
+                                 return offer.peers.contains(peer.neighbor);
+                               }));
+    };
+    std::uint32_t& told = out[peer.neighbor];
+    for (const auto& [which, count] : prefixes)
+      if (std::ranges::find(peer.families, which.first, &BgpPeerConfig::Family::family) != peer.families.end() &&
+          std::ranges::any_of(which.second, is_for_it))
+        told += count;
   }
   return out;
 }

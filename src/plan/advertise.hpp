@@ -27,7 +27,7 @@ namespace berth {
 // a:b, a:b:c or large:a:b:c, a well-known name (RFC 1997, 3765, 7999, 8326, 9494), or one of `names`. Errors: what to write.
 Result<BgpCommunity> parse_community(std::string_view text, const std::map<std::string, std::string>& names);
 
-// What is said for one address, by names of BgpPeers.
+// What is said for one address, by names of BgpPeers or of their groups.
 struct Advertising {
   struct Say {
     std::set<std::string> peers;  // whom it concerns; empty: all
@@ -98,5 +98,8 @@ class Advertiser {
 std::map<std::uint32_t, std::vector<BgpOffer>> offers(const AdvertisingByNumber& numbered,
                                                       const std::vector<BgpPeerConfig>& peers,
                                                       std::uint32_t as);
+
+// How many prefixes each of the routers is told of, but for what a policy of the user's takes out.
+std::map<IpAddress, std::uint32_t> prefixes_by_peer(const BgpDesired& desired);
 
 }  // namespace berth

@@ -137,6 +137,26 @@ TEST(Advertiser, AServicesRoutersAreTheOnlyOnes) {
       << "who shares the address needs it everywhere";
 }
 
+TEST(Advertiser, AGroupsNameStandsForItsRouters) {
+  std::vector<BgpPeerConfig> routers = peers();
+  routers[0].peer_group = routers[2].peer_group = "fabric";
+  const Advertising only{{}, {{.peers = {"fabric"}, .attributes = {}, .prepend = {}}}};
+  EXPECT_EQ(offers({{7, only}}, routers, as).at(7), (std::vector<BgpOffer>{{Peers{a, c}, {}, 0, 0}}));
+}
+
+TEST(Advertiser, PrefixesAreCountedForEachRouterThatHearsOfThem) {
+  BgpDesired desired;
+  desired.peers = peers();
+  for (BgpPeerConfig& peer : desired.peers) peer.families.emplace_back();
+  desired.peers[1].families.emplace_back().family = IpFamily::v6;
+  desired.audiences = {{7, {{Peers{a, b}, {}, 0, 0}}}};
+  desired.routes = {{{ip("192.0.2.1"), ip("10.0.0.1")}, {}},      {{ip("192.0.2.1"), ip("10.0.0.2")}, {}},
+                    {{ip("192.0.2.2"), ip("10.0.0.1")}, {{}, 7}}, {{ip("192.0.2.2"), ip("10.0.0.2")}, {{}, 8}},
+                    {{ip("192.0.2.64"), ip("10.0.0.1"), 26}, {}}, {{ip("192.0.2.64"), ip("10.0.0.1")}, {}},
+                    {{ip("2001:db8::1"), ip("fd00::1")}, {}}};
+  EXPECT_EQ(prefixes_by_peer(desired), (std::map<IpAddress, std::uint32_t>{{a, 4}, {b, 5}, {c, 3}}));
+}
+
 TEST(Advertiser, WhatIsWrongIsToldAndTheRestCounts) {
   const Judged out = judge({}, "lan",
                            {service("web", annotated(keys::bgp_communities, "1:1,nonsense"), annotated(keys::bgp_med, "-1"),

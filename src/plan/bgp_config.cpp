@@ -4,6 +4,7 @@
 #include <charconv>
 #include <set>
 #include <tuple>
+#include <type_traits>
 
 #include <fmt/format.h>
 
@@ -48,6 +49,41 @@ void apply_graceful_restart(const GracefulRestart& from, BgpPeerConfig& to) {
   to.long_lived_enabled = from.long_lived_enabled;
   to.stale_routes_time_s = from.stale_routes_time_s;
   to.helper_only = from.helper_only;
+}
+
+// What the BgpPeer does not say is as its group says. Nothing, 0 and false are not said.
+BgpPeer in_group(BgpPeer peer, const BgpPeer& group) {
+  const auto take = [](auto& to, const auto& from) {
+    if (to == std::remove_cvref_t<decltype(to)>{}) to = from;
+  };
+  if (peer.password_secret.empty()) take(peer.auth_password, group.auth_password);
+  if (peer.auth_password.empty()) take(peer.password_secret, group.password_secret);
+  if (peer.neighbor_address.empty()) take(peer.neighbor_annotation, group.neighbor_annotation);
+  take(peer.description, group.description);
+  take(peer.local_as, group.local_as);
+  take(peer.peer_as, group.peer_as);
+  take(peer.maximum_prefixes, group.maximum_prefixes);
+  take(peer.admin_down, group.admin_down);
+  take(peer.allow_own_as, group.allow_own_as);
+  take(peer.remove_private_as, group.remove_private_as);
+  take(peer.replace_peer_as, group.replace_peer_as);
+  if (!peer.minimum_ttl) take(peer.ebgp_multihop_ttl, group.ebgp_multihop_ttl);
+  if (peer.ebgp_multihop_ttl == 0) take(peer.minimum_ttl, group.minimum_ttl);
+  take(peer.bfd, group.bfd);
+  take(peer.connect_retry, group.connect_retry);
+  take(peer.hold_time, group.hold_time);
+  take(peer.keepalive_interval, group.keepalive_interval);
+  take(peer.minimum_advertisement_interval, group.minimum_advertisement_interval);
+  take(peer.passive, group.passive);
+  take(peer.remote_port, group.remote_port);
+  take(peer.tcp_mss, group.tcp_mss);
+  take(peer.mtu_discovery, group.mtu_discovery);
+  take(peer.local_address, group.local_address);
+  take(peer.bind_interface, group.bind_interface);
+  take(peer.graceful_restart, group.graceful_restart);
+  take(peer.families, group.families);
+  take(peer.node_selector, group.node_selector);
+  return peer;
 }
 
 class Configurer {
@@ -157,8 +193,18 @@ class Configurer {
 
   void configure_peers(const BgpConf& conf) {
     std::set<IpAddress> taken;
-    for (const auto& [name, peer] : world_.bgp_peers.rows()) {
-      if (peer.deleting || is_cni_duty(peer.labels)) continue;
+    std::set<std::string> groups;
+    for (const auto& [name, peer] : world_.bgp_peers.rows()) groups.insert(peer.peer_group);
+    for (const auto& [name, written] : world_.bgp_peers.rows()) {
+      if (written.deleting || is_cni_duty(written.labels)) continue;
+      if (written.neighbor_address.empty() && written.neighbor_annotation.empty() && groups.contains(name)) continue;  // no router
+      const auto joined = join(written);
+      if (!joined) {
+        report(written, joined.error().text);
+        keep_previous(name, taken);
+        continue;
+      }
+      const BgpPeer& peer = *joined;
       if (peer.node_selector && !peer.node_selector->matches(self_->labels)) continue;
       auto config = configure_peer(conf, peer);
       if (!config) {
@@ -174,6 +220,17 @@ class Configurer {
       out_.peers.push_back(std::move(*config));
     }
     std::ranges::sort(out_.peers, {}, &BgpPeerConfig::neighbor);
+  }
+
+  Result<BgpPeer> join(const BgpPeer& peer) const {
+    if (peer.peer_group.empty()) return peer;
+    const BgpPeer* group = world_.bgp_peers.find(peer.peer_group);
+    const std::string name = clipped(peer.peer_group, 60);
+    if (group == nullptr) return fail(ErrorCode::invalid, fmt::format("spec.conf.peerGroup: there is no BgpPeer \"{}\"", name));
+    if (!group->peer_group.empty())
+      return fail(ErrorCode::invalid,
+                  fmt::format("spec.conf.peerGroup: the BgpPeer \"{}\" is in a group itself; take that out there", name));
+    return in_group(peer, *group);
   }
 
   void keep_previous(const std::string& object, std::set<IpAddress>& taken) {
@@ -222,7 +279,7 @@ class Configurer {
     if (!hold) return fail(hold.error());
     const auto keepalive = parse_seconds("keepaliveInterval", peer.keepalive_interval, std::max<std::uint64_t>(*hold / 3, 1), 1);
     if (!keepalive) return fail(keepalive.error());
-    const auto retry = parse_seconds("connectRetry", peer.connect_retry, 0, 1);
+    const auto retry = parse_seconds("connectRetry", peer.connect_retry, out.connect_retry_s, 1);
     if (!retry) return fail(retry.error());
     const auto spacing = parse_seconds("minimumAdvertisementInterval", peer.minimum_advertisement_interval, 0, 0);
     if (!spacing) return fail(spacing.error());
@@ -236,6 +293,7 @@ class Configurer {
     out.local_as = peer.local_as;
     out.auth_password = *password;
     out.description = peer.description;
+    out.peer_group = peer.peer_group;
     out.admin_down = peer.admin_down;
     out.allow_own_as = peer.allow_own_as;
     out.remove_private_as = peer.remove_private_as == "NONE" ? "" : peer.remove_private_as;

@@ -44,6 +44,57 @@ std::string first_problem(const BgpConfiguration& from) { return from.problems.e
 
 #define EXPECT_SAYS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
 
+TEST(BgpConfig, WhatABgpPeerDoesNotSayItsGroupSays) {
+  const auto in_group = [](BgpPeer& p) { p.peer_group = "fabric"; };
+  const auto group = peer("fabric", "", [](BgpPeer& p) {
+    p.peer_as = 65200;
+    p.hold_time = "9";
+    p.auth_password = "of all";
+    p.families = {{.afi = "AFI_IP6", .safi = ""}};
+    p.ebgp_multihop_ttl = 3;
+  });
+  const auto silent = [&](BgpPeer& p) { in_group(p), p.peer_as = 0; };
+  const auto own = [&](BgpPeer& p) {
+    in_group(p);
+    p.hold_time = "30";
+    p.password_secret = "mine";
+    p.minimum_ttl = 255;
+  };
+  const auto out = plan({.peers = {group, peer("a", "10.0.0.253", silent), peer("b", "10.0.0.254", own)},
+                         .passwords = {{.name = "mine", .version = {}, .password = "own"}}});
+  EXPECT_EQ(first_problem(out), "") << "a group has no router";
+  ASSERT_EQ(out.peers.size(), 2U);
+  EXPECT_EQ(out.peers[0].peer_as, 65200U);
+  EXPECT_EQ(out.peers[0].hold_time_s, 9U);
+  EXPECT_EQ(out.peers[0].auth_password, "of all");
+  EXPECT_EQ(out.peers[0].ebgp_multihop_ttl, 3U);
+  EXPECT_EQ(out.peers[0].peer_group, "fabric");
+  EXPECT_EQ(out.peers[0].families.at(0).family, IpFamily::v6);
+  EXPECT_EQ(out.peers[1].peer_as, 65100U);
+  EXPECT_EQ(out.peers[1].hold_time_s, 30U);
+  EXPECT_EQ(out.peers[1].auth_password, "own") << "one or the other";
+  EXPECT_EQ(out.peers[1].ebgp_multihop_ttl, 0U);
+}
+
+TEST(BgpConfig, AGroupMayHaveARouterItself) {
+  const auto out = plan({.peers = {peer("a", "10.0.0.253", [](BgpPeer& p) { p.hold_time = "9"; }),
+                                   peer("b", "10.0.0.254", [](BgpPeer& p) { p.peer_group = "a"; })}});
+  ASSERT_EQ(out.peers.size(), 2U);
+  EXPECT_EQ(out.peers[1].hold_time_s, 9U);
+}
+
+TEST(BgpConfig, AGroupThatIsNoneChangesNothing) {
+  const auto before = plan({.peers = {peer("a", "10.0.0.254")}});
+  const auto out = plan({.peers = {peer("a", "10.0.0.254", [](BgpPeer& p) { p.peer_group = "nobody", p.hold_time = "9"; })}},
+                        as_desired(before));
+  EXPECT_SAYS(first_problem(out), "spec.conf.peerGroup: there is no BgpPeer \"nobody\"");
+  EXPECT_EQ(out.peers, before.peers);
+  const auto chain = plan({.peers = {peer("a", "10.0.0.254", [](BgpPeer& p) { p.peer_group = "b"; }),
+                                     peer("b", "", [](BgpPeer& p) { p.peer_group = "c"; }), peer("c", "")}});
+  EXPECT_SAYS(first_problem(chain), "the BgpPeer \"b\" is in a group itself");
+  EXPECT_TRUE(chain.peers.empty());
+}
+
 TEST(BgpConfig, WithoutAConfNamedDefaultThereIsNoBgp) {
   EXPECT_FALSE(plan({.confs = {}, .peers = {peer("r", "10.0.0.254")}}).global);
   EXPECT_TRUE(plan({.confs = {}, .peers = {peer("r", "10.0.0.254")}}).peers.empty());
@@ -63,6 +114,7 @@ TEST(BgpConfig, AnOrdinaryConfGivesAnActiveServerWithTheNodesAddressAsItsId) {
   EXPECT_EQ(out.peers[0].neighbor, ip("10.0.0.254"));
   EXPECT_EQ(out.peers[0].hold_time_s, 90U);
   EXPECT_EQ(out.peers[0].keepalive_interval_s, 30U);
+  EXPECT_EQ(out.peers[0].connect_retry_s, 5U);
   EXPECT_TRUE(out.peers[0].graceful_restart);
   EXPECT_EQ(out.peers[0].families, (std::vector<BgpPeerConfig::Family>{{IpFamily::v4, true, false, 10, 100'000}}));
   EXPECT_TRUE(out.problems.empty());

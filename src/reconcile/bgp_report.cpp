@@ -168,7 +168,7 @@ asio::awaitable<void> BgpReport::write_sessions() {
   }
   // Entries of ours at peers that we do not speak to any more.
   for (const auto& [name, peer] : world_.bgp_peers.rows()) {
-    const bool ours = std::ranges::find(peer.status_nodes, node_) != peer.status_nodes.end();
+    const bool ours = peer.node_sessions.contains(node_);
     const bool spoken = std::ranges::any_of(now_known.sessions, [&](const auto& item) { return item.first == name; });
     if (!ours || spoken) continue;
     const std::string copy = name;  // the table may change while we wait
@@ -183,6 +183,7 @@ asio::awaitable<void> BgpReport::say_sessions_ended() {
   for (auto& [name, written] : written_) {
     BgpPeerStatus ended = written.status;
     ended.session_state = SessionState::idle;
+    ended.prefixes = 0;
     ended.bfd.reset();
     if (ended == written.status) continue;
     if (const Result<> done = co_await cluster_.patch_bgp_peer_status(name, node_, std::move(ended)); !done)

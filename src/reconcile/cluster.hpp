@@ -55,7 +55,7 @@ class Cluster {
                                                           std::optional<BgpConf::NodeStatus> status) = 0;
   virtual asio::awaitable<Result<>> patch_bgp_peer_status(std::string name, std::string node, std::optional<BgpPeerStatus> status) = 0;
   // What all entries say together, for the column of `kubectl get`.
-  virtual asio::awaitable<Result<>> patch_bgp_peer_sessions(std::string name, std::string sessions) = 0;
+  virtual asio::awaitable<Result<>> patch_bgp_peer_sessions(std::string name, BgpSessions sessions) = 0;
 
   // What is the workload that made this pod about to become? For the end of a process (restart or drain).
   enum class WorkloadFate : std::uint8_t { stays, goes, unknown };

@@ -440,7 +440,7 @@ void Controller::start_bgp_upkeep() {
   for (const auto& [name, peer] : world.bgp_peers.rows()) {
     const std::string key = "bgppeer " + name;
     if (peer.deleting && has_finalizer(peer.finalizers) && may_start(key)) start(key, write_peer_finalizers(key, peer));
-    for (const std::string& node : peer.status_nodes)
+    for (const auto& [node, session] : peer.node_sessions)
       if (is_left(node) && may_start(key)) start(key, drop_peer_status(key, name, node));
     tell_sessions(peer);
   }
@@ -453,9 +453,17 @@ void Controller::tell_sessions(const BgpPeer& peer) {
     const Node* node = world.nodes.find(name);
     return !world.nodes.synced() || (node != nullptr && node->ready);
   };
-  std::string sessions = fmt::format("{}/{}", std::ranges::count_if(peer.established_nodes, is_up), peer.status_nodes.size());
-  if (peer.status_nodes.empty() && peer.status_sessions.empty()) return;
-  if (peer.status_sessions == sessions) return;
+  BgpSessions sessions;
+  std::size_t up = 0;
+  for (const auto& [node, session] : peer.node_sessions) {
+    if (!session.established || !is_up(node)) continue;
+    ++up;
+    sessions.since = std::max(sessions.since, session.uptime);  // all in UTC, so the order of texts is that of times
+    sessions.prefixes = std::max(sessions.prefixes, session.prefixes);
+  }
+  sessions.up = fmt::format("{}/{}", up, peer.node_sessions.size());
+  if (peer.node_sessions.empty() && peer.sessions.up.empty()) return;
+  if (peer.sessions == sessions) return;
   if (const auto allowed = sessions_allowed_.find(peer.name); allowed != sessions_allowed_.end() && allowed->second > timers_.now())
     return wake(allowed->second);
   const std::string key = "bgppeer sessions " + peer.name;
@@ -502,7 +510,7 @@ asio::awaitable<void> Controller::drop_peer_status(std::string key, std::string 
   ended(key);
 }
 
-asio::awaitable<void> Controller::write_sessions(std::string key, std::string name, std::string sessions) {
+asio::awaitable<void> Controller::write_sessions(std::string key, std::string name, BgpSessions sessions) {
   const Result<> done = co_await cluster_.patch_bgp_peer_sessions(name, std::move(sessions));
   sessions_allowed_[name] = timers_.now() + sessions_interval;  // a session that flaps is not a write each time
   if (done)

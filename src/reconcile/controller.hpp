@@ -104,7 +104,7 @@ class Controller {
   asio::awaitable<void> write_peer_finalizers(std::string key, BgpPeer peer);
   asio::awaitable<void> drop_conf_status(std::string key, std::string name, std::string node);
   asio::awaitable<void> drop_peer_status(std::string key, std::string name, std::string node);
-  asio::awaitable<void> write_sessions(std::string key, std::string name, std::string sessions);
+  asio::awaitable<void> write_sessions(std::string key, std::string name, BgpSessions sessions);
 
   asio::any_io_executor executor_;
   Timers& timers_;

@@ -166,7 +166,7 @@ TEST_F(ApiSurface, IsThisAndNotNewerThanPromised) {
   peer.name = "the-name";
   done(ask(cluster.patch_bgp_peer_finalizers(peer, {})));
   done(ask(cluster.patch_bgp_peer_status("the-name", "node1", std::nullopt)));
-  done(ask(cluster.patch_bgp_peer_sessions("the-name", "0/0")));
+  done(ask(cluster.patch_bgp_peer_sessions("the-name", {})));
   EXPECT_EQ(ask(cluster.workload_fate(name)), Cluster::WorkloadFate::stays);
 
   kube::EventRecorder recorder{io_.get_executor(), client(), timers_, rng_, [] { return false; }};

@@ -620,6 +620,7 @@ BgpPeerStatus peer_status() {
   status.peer_as = 65000;
   status.session_state = SessionState::established;
   status.uptime = "2026-01-01T00:00:00Z";
+  status.prefixes = 7;
   return status;
 }
 
@@ -627,11 +628,17 @@ TEST_F(BgpContract, EachNodeHasItsOwnEntryInTheStatusOfAPeer) {
   const std::string name = subject_->create_peer(unique("peer"), {}).name;
   ASSERT_DONE(ask(cluster().patch_bgp_peer_status(name, "node2", peer_status())));
   ASSERT_DONE(ask(cluster().patch_bgp_peer_status(name, "node1", peer_status())));
-  EXPECT_EQ(subject_->read_peer(name).value().status_nodes, (std::vector<std::string>{"node1", "node2"}));
+  const auto nodes = [&] {
+    std::vector<std::string> out;
+    const BgpPeer peer = subject_->read_peer(name).value();
+    for (const auto& [node, session] : peer.node_sessions) out.push_back(node);
+    return out;
+  };
+  EXPECT_EQ(nodes(), (std::vector<std::string>{"node1", "node2"}));
   ASSERT_DONE(ask(cluster().patch_bgp_peer_status(name, "node1", std::nullopt)));
-  EXPECT_EQ(subject_->read_peer(name).value().status_nodes, (std::vector<std::string>{"node2"}));
+  EXPECT_EQ(nodes(), (std::vector<std::string>{"node2"}));
   ASSERT_DONE(ask(cluster().patch_bgp_peer_status(name, "never-there", std::nullopt)));
-  EXPECT_EQ(subject_->read_peer(name).value().status_nodes.size(), 1U);
+  EXPECT_EQ(nodes().size(), 1U);
   EXPECT_FAILS(ask(cluster().patch_bgp_peer_status(unique("none"), "node1", peer_status())), ErrorCode::not_found);
 }
 
@@ -641,13 +648,17 @@ TEST_F(BgpContract, WhatTheSessionsOfAPeerAreTogetherIsBesideTheEntries) {
   idle.session_state = SessionState::idle;
   ASSERT_DONE(ask(cluster().patch_bgp_peer_status(name, "node1", peer_status())));
   ASSERT_DONE(ask(cluster().patch_bgp_peer_status(name, "node2", idle)));
-  ASSERT_DONE(ask(cluster().patch_bgp_peer_sessions(name, "1/2")));
-  EXPECT_EQ(subject_->read_peer(name).value().established_nodes, (std::vector<std::string>{"node1"}));
-  EXPECT_EQ(subject_->read_peer(name).value().status_sessions, "1/2");
+  const BgpSessions one{.up = "1/2", .since = peer_status().uptime, .prefixes = 7}, none{.up = "0/2", .since = "", .prefixes = 0};
+  ASSERT_DONE(ask(cluster().patch_bgp_peer_sessions(name, one)));
+  EXPECT_EQ(subject_->read_peer(name).value().node_sessions.at("node1"), (BgpPeer::NodeSession{true, peer_status().uptime, 7}));
+  EXPECT_FALSE(subject_->read_peer(name).value().node_sessions.at("node2").established);
+  EXPECT_EQ(subject_->read_peer(name).value().sessions, one);
   ASSERT_DONE(ask(cluster().patch_bgp_peer_status(name, "node1", idle)));
-  EXPECT_TRUE(subject_->read_peer(name).value().established_nodes.empty());
-  EXPECT_EQ(subject_->read_peer(name).value().status_sessions, "1/2");
-  EXPECT_FAILS(ask(cluster().patch_bgp_peer_sessions(unique("none"), "0/0")), ErrorCode::not_found);
+  EXPECT_FALSE(subject_->read_peer(name).value().node_sessions.at("node1").established);
+  EXPECT_EQ(subject_->read_peer(name).value().sessions, one);
+  ASSERT_DONE(ask(cluster().patch_bgp_peer_sessions(name, none)));
+  EXPECT_EQ(subject_->read_peer(name).value().sessions, none);
+  EXPECT_FAILS(ask(cluster().patch_bgp_peer_sessions(unique("none"), none)), ErrorCode::not_found);
 }
 
 TEST_F(BgpContract, AnEntryTakenOffAnEmptyStatusIsNoError) {
@@ -656,7 +667,7 @@ TEST_F(BgpContract, AnEntryTakenOffAnEmptyStatusIsNoError) {
   ASSERT_DONE(ask(cluster().patch_bgp_conf_status(conf, "node1", std::nullopt)));
   ASSERT_DONE(ask(cluster().patch_bgp_peer_status(peer, "node1", std::nullopt)));
   EXPECT_TRUE(subject_->read_conf(conf).value().nodes_status.empty());
-  EXPECT_TRUE(subject_->read_peer(peer).value().status_nodes.empty());
+  EXPECT_TRUE(subject_->read_peer(peer).value().node_sessions.empty());
 }
 
 TEST_F(BgpContract, ADeletedConfEndsWhenOpenELBsFinalizerIsTakenOff) {
@@ -814,7 +825,8 @@ TEST_F(WatchContract, OfPoolsConfsAndPeersIsTheSame) {
   expect_in_order(confs);
   const auto peers = feeds_.bgp_peers().about(peer.name);
   ASSERT_EQ(peers.size(), 2U);
-  EXPECT_EQ(peers[0].row->status_nodes, (std::vector<std::string>{"node1"}));
+  ASSERT_EQ(peers[0].row->node_sessions.size(), 1U);
+  EXPECT_EQ(peers[0].row->node_sessions.begin()->first, "node1");
   expect_in_order(peers);
 }
 

@@ -396,6 +396,8 @@ def routing():
     yield bad_peer("condition", ("Spec.Conf.NeighborAddress", "no IP address"), address="1::2::3")
     yield Row("condition", peer("bad-node", conf={"peerAs": 1, "neighborAddressAnnotation": "berth.kubesphere.io/none"}),
               ("spec.conf.neighborAddressAnnotation", 'has no annotation "berth.kubesphere.io/none"'))
+    yield Row("condition", peer("no-group", conf={"peerAs": 1, "neighborAddress": "203.0.113.246", "peerGroup": "nobody"}),
+              ('spec.conf.peerGroup: there is no BgpPeer "nobody"',))
     yield Row("condition", peer("no-secret", conf={"peerAs": 1, "neighborAddress": "203.0.113.248", "passwordSecret": {"name": "nobody"}}),
               ('spec.conf.passwordSecret: there is no Secret "nobody"', "kubernetes.io/basic-auth"))
     yield Row("condition", peer("two-passwords", conf={"peerAs": 1, "neighborAddress": "203.0.113.247", "authPassword": "x",

@@ -100,7 +100,8 @@ OURS |= {f".spec.{name}" for name in (
     "extendedNextHops", "ttlSecurity", "conf.passwordSecret", "conf.neighborAddressAnnotation", "conf.maximumPrefixes",
     "transport.localAddress", "transport.bindInterface")}
 OURS |= {".spec.advertisements", ".spec.communityNames", ".spec.bfd", ".status.free", ".status.conditions",
-         ".status.nodesConfStatus.*.nextHops", ".status.nodesPeerStatus.*.bfdState", ".status.sessions"}
+         ".status.nodesConfStatus.*.nextHops", ".status.nodesPeerStatus.*.bfdState", ".status.nodesPeerStatus.*.peerState.prefixes",
+         ".status.sessions", ".status.since", ".status.prefixes"}
 STATUS_MAP = {"BgpConf": "nodesConfStatus", "BgpPeer": "nodesPeerStatus"}
 
 
@@ -415,8 +416,9 @@ class DeployTest(unittest.TestCase):
                       transport={"localAddress": "2001:db8::2", "bindInterface": "vrf-blue"},
                       bfd={"minTxIntervalMs": 10, "minRxIntervalMs": 60000, "detectMultiplier": 255, "minimumTtl": 1, "multihop": True,
                            "passive": True, "strict": True})
-        router["status"] = {"sessions": "1/1"}
-        router["status"]["nodesPeerStatus"] = {"node1": {"bfdState": {"state": "Up", "remoteState": "Up", "lastDown": "",
+        router["status"] = {"sessions": "1/1", "since": "2026-03-01T10:00:00Z", "prefixes": 2 ** 32 - 1}
+        router["status"]["nodesPeerStatus"] = {"node1": {"peerState": {"prefixes": 2 ** 32 - 1},
+                                                         "bfdState": {"state": "Up", "remoteState": "Up", "lastDown": "",
                                                                       "detectionTimeMs": 150, "downs": 2 ** 32}}}
         selector = {"matchLabels": {"app": "web"}, "matchExpressions": [{"key": "a", "operator": "In", "values": ["b"]}]}
         server = conf("ours", extendedNextHops=True, communityNames={"backup": "large:4200000000:1:2", "far": "no-export"},

@@ -23,6 +23,7 @@ SECRET = "s3cr3t-of-the-peer-settings"
 CNI_LABEL, RACK_LABEL = "openelb.kubesphere.io/cni", "openelb.kubesphere.io/rack"
 ROUTER_KEY = "berth.kubesphere.io/e2e-router"
 AS, LISTEN_PORT = 65001, 1790
+GROUP = "fabric"
 FAR = "198.18.0.4"     # on no net; the way there is by the lab's router
 ANNOUNCED = ["0.0.0.0/0", "10.99.0.0/24", "203.0.113.200/32"]
 BOTH = [{"config": {"family": {"afi": afi, "safi": "SAFI_UNICAST"}, "enabled": True}, "addPaths": {"config": {"sendMax": 10}}}
@@ -57,6 +58,7 @@ ROUTERS = [
     ("extended", 125, {"extended": True}, {}),
     ("patient", 126, {}, {"gracefulRestart": {"enabled": True, "restartTime": 77, "deferralTime": 1}}),
     ("impatient", 127, {}, {"gracefulRestart": {"enabled": False}}),
+    ("grouped", 128, {"password": SECRET}, {"conf": {"peerAs": 0, "peerGroup": GROUP}}),
     ("single", 119, {}, {"afiSafis": [{"config": {"family": {"afi": "AFI_IP", "safi": "SAFI_UNICAST"}, "enabled": True}}]}),
 ]
 
@@ -93,6 +95,8 @@ class PeerSettings(E2eTest):
         cls.small = {name: SmallRouter(lab.cluster, name, number, **settings) for name, number, settings, _ in ROUTERS}
         start_all(cls.small.values())
         peers = [peer_of(cls.small[name], more) for name, _, _, more in ROUTERS]
+        peers.append({**bgp_peer(), "metadata": {"name": GROUP}, "spec": {
+            "conf": {"peerAs": cls.small["grouped"].as_number, "authPassword": SECRET}, "timers": {"config": {"holdTime": "15"}}}})
         lab.apply(cls.conf(), eip("pool6", "2001:db8:53::/112"), *peers)
         for name in ("a", "b", "c"):
             lab.api.create("services", service(name))
@@ -468,6 +472,21 @@ class PeerSettings(E2eTest):
             self.change("changing", {"conf": {"localAs": 65098}})   # heard after the description
             eventually("AS 65098", lambda: [one.peer_as for one in self.sessions("changing").values()] == [65098, 65098])
             self.assertEqual({path.as_path for path in self.wait_for_routes("changing")}, {(65098,)})
+
+    def test_peer_group(self):
+        """peerGroup: what a BgpPeer leaves out is as its group says; an edit there is one of its routers', which kubectl shows."""
+        self.assertEqual({session.hold for session in self.wait_for_sessions("grouped").values()}, {15})
+        self.assertEqual(self.status(GROUP), {})
+        with self.others_stay("grouped"):
+            self.change(GROUP, {"conf": {"localAs": 65097}})
+            self.addCleanup(self.change, GROUP, {"conf": {"localAs": None}})
+            eventually("AS 65097", lambda: [one.peer_as for one in self.sessions("grouped").values()] == [65097, 65097])
+            self.wait_for_routes("grouped")
+        self.assertEqual({one["peerState"]["peerGroup"] for one in self.status("grouped").values()}, {GROUP})
+        columns = lambda: self.lab.cluster.kubectl("get", "bgppeers", "grouped", "-o", "wide", "--no-headers").split()
+        eventually("SESSIONS and PREFIXES", lambda: [columns()[at] for at in (3, 5, 6)] == ["2/2", str(len(self.addresses[4])), GROUP])
+        self.figure(" ".join(columns()))
+        self.assertRegex(columns()[4], r"^\d+[ms]")
 
     def test_ipv6_session(self):
         """A router with an IPv6 address gets IPv6 routes with IPv6 next hops, and nothing else."""

@@ -94,14 +94,13 @@ TEST_F(Report, NobodyMissesASessionThatIsSwitchedOff) {
 
 TEST_F(Report, WhoEndsSaysThatItsSessionsEnded) {
   session(SessionState::established);
-  EXPECT_EQ(store_.bgp_peers().at("router").established_nodes, (Texts{"node1"}));
+  EXPECT_TRUE(store_.bgp_peers().at("router").node_sessions.at("node1").established);
   tasks_.cancel();
   TaskGroup end{io_.get_executor()};
   end.spawn("end", report_.say_sessions_ended());
   timers_.run_for(1s);
   EXPECT_EQ(end.size(), 0U);
-  EXPECT_TRUE(store_.bgp_peers().at("router").established_nodes.empty());
-  EXPECT_EQ(store_.bgp_peers().at("router").status_nodes, (Texts{"node1"}));
+  EXPECT_FALSE(store_.bgp_peers().at("router").node_sessions.at("node1").established);
 }
 
 }  // namespace

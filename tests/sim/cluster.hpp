@@ -157,7 +157,7 @@ class SimCluster final : public Cluster {
       return store->patch_bgp_peer_status(name, node, status);
     });
   }
-  asio::awaitable<Result<>> patch_bgp_peer_sessions(std::string name, std::string sessions) override {
+  asio::awaitable<Result<>> patch_bgp_peer_sessions(std::string name, BgpSessions sessions) override {
     ++sessions_writes;
     return write<Result<>>([store = &store_, name = std::move(name), sessions = std::move(sessions)] {
       return store->patch_bgp_peer_sessions(name, sessions);

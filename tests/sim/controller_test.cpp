@@ -254,26 +254,34 @@ TEST_F(Controllers, AnApiServerThatAnswersNobodyIsAskedLessAndLess) {
   EXPECT_EQ(shown("web"), "192.0.2.0");
 }
 
-TEST_F(Controllers, ABgpPeerShowsHowManyOfItsSessionsAreUp) {
+TEST_F(Controllers, ABgpPeerShowsHowManyOfItsSessionsAreUpSinceWhenAndWhatTheyTell) {
   BgpPeer router;
   router.name = "router";
   store_.put(router);
   One& one = start();
-  const auto session = [&](const std::string& node, SessionState state) {
+  const auto session = [&](const std::string& node, SessionState state, std::string uptime = "", std::uint32_t prefixes = 0) {
     BgpPeerStatus status;
     status.session_state = state;
+    status.uptime = std::move(uptime);
+    status.prefixes = prefixes;
     EXPECT_TRUE(store_.patch_bgp_peer_status("router", node, status));
   };
-  const auto says = [&](std::string_view sessions) { EXPECT_EQ(store_.bgp_peers().at("router").status_sessions, sessions); };
+  const auto says = [&](std::string_view up, std::string_view since, std::uint32_t prefixes) {
+    const BgpSessions& shown = store_.bgp_peers().at("router").sessions;
+    EXPECT_EQ(shown.up, up);
+    EXPECT_EQ(shown.since, since) << up;
+    EXPECT_EQ(shown.prefixes, prefixes) << up;
+  };
+  const std::string early = "2026-01-01T00:00:00Z", late = "2026-01-02T00:00:00Z";
   timers_.run_for(3s);
-  says("");
-  session("node1", SessionState::established);
-  session("node2", SessionState::active);
+  says("", "", 0);
+  session("node1", SessionState::established, early, 9);
+  session("node2", SessionState::active, late, 99);
   timers_.run_for(3s);
-  says("1/2");
-  session("node2", SessionState::established);
+  says("1/2", early, 9);
+  session("node2", SessionState::established, late, 7);
   timers_.run_for(3s);
-  says("2/2");
+  says("2/2", late, 9);
 
   // The entry of a node that is not ready may be out of date.
   Node node1, node2;
@@ -281,13 +289,13 @@ TEST_F(Controllers, ABgpPeerShowsHowManyOfItsSessionsAreUp) {
   node1.ready = true;
   one.keeper.nodes().replace({node1, node2}, {"1"}, false);
   timers_.run_for(3s);
-  says("1/2");
+  says("1/2", early, 9);
   one.keeper.nodes().erase("node2", {"2"});
   timers_.run_for(3s);
-  says("1/1");
+  says("1/1", early, 9);
   EXPECT_TRUE(store_.patch_bgp_peer_status("router", "node1", std::nullopt));
   timers_.run_for(3s);
-  says("0/0");
+  says("0/0", "", 0);
 }
 
 TEST_F(Controllers, ASessionThatFlapsIsNotAWriteEachTime) {
@@ -303,7 +311,7 @@ TEST_F(Controllers, ASessionThatFlapsIsNotAWriteEachTime) {
   }
   EXPECT_LE(one.cluster.sessions_writes, 6U);
   timers_.run_for(3s);
-  EXPECT_EQ(store_.bgp_peers().at("router").status_sessions, "0/1");
+  EXPECT_EQ(store_.bgp_peers().at("router").sessions.up, "0/1");
 }
 
 TEST_F(Controllers, TwoThatLeadOverABadNetworkWithRestartsNeverShowAnAddressTwiceAndSettle) {

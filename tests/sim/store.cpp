@@ -211,20 +211,17 @@ Result<> SimStore::patch_bgp_peer_status(const std::string& name, const std::str
   const auto found = shelf<BgpPeer>().rows.find(name);
   if (found == shelf<BgpPeer>().rows.end()) return not_found();
   BgpPeer changed = found->second;
-  std::erase(changed.status_nodes, node);
-  std::erase(changed.established_nodes, node);
-  const auto add = [&](std::vector<std::string>& nodes) { nodes.insert(std::ranges::lower_bound(nodes, node), node); };
-  if (status) add(changed.status_nodes);
-  if (status && status->session_state == SessionState::established) add(changed.established_nodes);
+  changed.node_sessions.erase(node);
+  if (status) changed.node_sessions[node] = {status->session_state == SessionState::established, status->uptime, status->prefixes};
   if (status || changed != found->second) stored(std::move(changed), false);
   return {};
 }
 
-Result<> SimStore::patch_bgp_peer_sessions(const std::string& name, const std::string& sessions) {
+Result<> SimStore::patch_bgp_peer_sessions(const std::string& name, const BgpSessions& sessions) {
   const auto found = shelf<BgpPeer>().rows.find(name);
   if (found == shelf<BgpPeer>().rows.end()) return not_found();
   BgpPeer changed = found->second;
-  changed.status_sessions = sessions;
+  changed.sessions = sessions;
   if (changed != found->second) stored(std::move(changed), false);
   return {};
 }

@@ -58,7 +58,7 @@ class SimStore {
   Result<> patch_bgp_conf_status(const std::string& name, const std::string& node, const std::optional<BgpConf::NodeStatus>& status);
   // Of a peer's status the model keeps only which nodes wrote one, and whose session is up.
   Result<> patch_bgp_peer_status(const std::string& name, const std::string& node, const std::optional<BgpPeerStatus>& status);
-  Result<> patch_bgp_peer_sessions(const std::string& name, const std::string& sessions);
+  Result<> patch_bgp_peer_sessions(const std::string& name, const BgpSessions& sessions);
   [[nodiscard]] Result<Lease> read_lease(const std::string& name) const;
   Result<Lease> write_lease(Lease lease);  // compare-and-swap, like blocks
 

@@ -90,6 +90,7 @@ bool same_session(const BgpPeerConfig& a, const BgpPeerConfig& b) {
   BgpPeerConfig other = b;
   other.object = a.object;
   other.description = a.description;
+  other.peer_group = a.peer_group;
   other.bfd = a.bfd;
   other.bfd_strict = a.bfd_strict;
   return a == other;

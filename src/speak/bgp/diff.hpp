@@ -50,7 +50,7 @@ struct BgpSteps {
   }
 };
 
-// Whether two configurations make the same session: object name, description and BFD play no part.
+// Whether two configurations make the same session: object name, description, group and BFD play no part.
 bool same_session(const BgpPeerConfig& a, const BgpPeerConfig& b);
 
 // Path numbers of routes that stay are kept, also across a restart of the server, so that a router

@@ -137,6 +137,7 @@ bool BgpSpeaker::plan() {
   }
   if (!(next == *desired_)) {
     desired_ = std::make_shared<const BgpDesired>(std::move(next));
+    prefixes_ = prefixes_by_peer(*desired_);
     if (!diverged_at_) diverged_at_ = begun;
   }
   ++counters_.plans;

@@ -42,7 +42,7 @@ class FaultyCluster final : public Cluster {
   asio::awaitable<Result<>> patch_bgp_peer_status(std::string name, std::string node, std::optional<BgpPeerStatus> status) override {
     return count(to_.patch_bgp_peer_status(std::move(name), std::move(node), std::move(status)));
   }
-  asio::awaitable<Result<>> patch_bgp_peer_sessions(std::string name, std::string sessions) override {
+  asio::awaitable<Result<>> patch_bgp_peer_sessions(std::string name, BgpSessions sessions) override {
     return count(to_.patch_bgp_peer_sessions(std::move(name), std::move(sessions)));
   }
   asio::awaitable<WorkloadFate> workload_fate(ObjectName pod) override { return to_.workload_fate(std::move(pod)); }

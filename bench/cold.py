@@ -1,0 +1,134 @@
+"""A cold start with 10,000 Services that have addresses -> all their routes, with both nodes as next hops, in the router's kernel.
+
+Beside it, in turn, what no speaker can do without: a bare list of the same kinds, the start of a bare gobgpd, and from the exec of a bare
+client, which gives it the same routes and then the router as a peer, to the last route. Before each the router is started anew, so that it
+has nothing. And the time of one Service's route, with 10 and with all of them present.
+"""
+
+import contextlib
+import signal
+import socket
+import threading
+import time
+
+from route import RouteMonitor, one_route, route_changes
+from system import LabError, entered, wait_until
+from talk import Talk
+from testbed import GROUP, PATIENCE, TREE, spread
+
+POOL, FIRST = "198.18.0.0/15", "198.18.0.0"
+FEW, SINGLES = 10, 20
+TARGETS = {"ratio": 1.2, "one": 1.0}
+KINDS = ["/api/v1/services", "/api/v1/nodes", "/api/v1/namespaces", "/apis/discovery.k8s.io/v1/endpointslices",
+         *(f"/apis/{GROUP}/{kind}" for kind in ("eips", "addressblocks", "bgpconfs", "bgppeers"))]
+
+
+def measure(bed, count, rounds):
+    bed.configure_bgp()
+    bed.make_pool(POOL)
+    hops = sorted(bed.cluster.address(node) for node in bed.cluster.nodes)
+    singles = {}
+    kernel = RouteMonitor(bed.cluster.namespace("router"))
+    berth = bed.start_berth("node1", "run")
+    have = 0
+    for level in (FEW, count):
+        bed.make_services(level - have, with_endpoints=True, prefix=f"upto{level}-")
+        kernel.wait_count(level, hops, PATIENCE)
+        have = level
+        with Talk(bed) as talk:
+            singles[level] = spread([one_route(talk, kernel, hops, f"one-{level}-{repeat}")["route"] for repeat in range(SINGLES)])
+        bed.say(f"{level} present: one route {singles[level]['median'] * 1000:.1f} ms")
+    berth.stop()
+    ours, floor = [], []
+    for number in range(rounds):
+        for work, rows in ((cold_berth, ours), (cold_bare, floor))[::-1 if number % 2 else 1]:
+            with fresh_router(bed) as counter:
+                rows.append(work(bed, counter, count, hops))
+        bed.say(f"round {number + 1} of {rounds}: {ours[-1]['seconds']:.2f} s, bare {floor[-1]['seconds']:.2f} s")
+    of = lambda rows, key: spread([row[key] for row in rows])
+    return {"count": count, "rounds": rounds, "seconds": of(ours, "seconds"), "floor_seconds": of(floor, "seconds"),
+            "parts": {key: of(floor, key) for key in ("list", "start", "routes")},
+            "ratio": spread([mine["seconds"] / lowest["seconds"] for mine, lowest in zip(ours, floor)]),
+            "singles": {str(level): one for level, one in singles.items()}, "targets": TARGETS, "samples": {"berth": ours, "floor": floor}}
+
+
+@contextlib.contextmanager
+def fresh_router(bed):
+    """A router that has just started, and who counts its kernel's routes."""
+    bed.cluster.stop("router")
+    bed.cluster.start("router")
+    listens = ["ss", "-Htln", "sport", "=", ":179"]
+    wait_until(lambda: bed.cluster.run("router", listens).stdout.strip(), 20, "the router's port")
+    counter = RouteCounter(bed.cluster.namespace("router"))
+    try:
+        yield counter
+    finally:
+        counter.close()
+
+
+def cold_berth(bed, counter, count, hops):
+    berth = bed.start_berth("node1", "run")
+    try:
+        return {"seconds": (counter.wait(count, hops) - berth.began) / 1e9}
+    finally:
+        berth.stop()
+
+
+def cold_bare(bed, counter, count, hops):
+    socket_path = bed.cluster.state_dir / "cold-gobgpd.sock"
+    began = time.monotonic_ns()
+    bed.bare("list", *KINDS)
+    listed = time.monotonic_ns()
+    with open(bed.cluster.state_dir / "cold-gobgpd.log", "ab") as log:
+        gobgpd = bed.cluster.popen("control", [TREE / "out/bin/gobgpd", "--api-hosts", f"unix://{socket_path}", "--pprof-disable",
+                                               "--metrics-path="], stdout=log, stderr=log)
+    try:
+        while not socket_path.exists():
+            time.sleep(0.002)
+        started = time.monotonic_ns()
+        bed.bare("routes", *hops, "--count", count, "--first-address", FIRST, "--gobgpd", socket_path,
+                 "--router", "172.30.0.1", "--router-id", bed.cluster.address("control"))
+        last = counter.wait(count, hops)
+    finally:
+        gobgpd.send_signal(signal.SIGKILL)
+        gobgpd.wait()
+        socket_path.unlink(missing_ok=True)
+    return {"seconds": (last - began) / 1e9, "list": (listed - began) / 1e9, "start": (started - listed) / 1e9,
+            "routes": (last - started) / 1e9}
+
+
+class RouteCounter:
+    """Keeps what the kernel says of routes, with the time of each message, and reads it afterwards: nothing is to hold up the router."""
+
+    def __init__(self, namespace):
+        with entered(namespace):
+            self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+        self._socket.setsockopt(socket.SOL_SOCKET, 33, 64 << 20)   # SO_RCVBUFFORCE
+        self._socket.bind((0, 0x40))                               # RTMGRP_IPV4_ROUTE
+        self._socket.settimeout(0.5)
+        self._heard, self._read, self._with, self._open = [], 0, set(), True
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def close(self):
+        self._open = False
+
+    def wait(self, count, hops):
+        """When as many prefixes had these next hops."""
+        give_up = time.monotonic() + PATIENCE
+        while time.monotonic() < give_up:
+            time.sleep(0.25)
+            heard = self._heard[self._read:]
+            self._read += len(heard)
+            for when, data in heard:
+                for prefix, at in route_changes(data):
+                    (self._with.add if at == hops else self._with.discard)(prefix)
+                if len(self._with) >= count:
+                    return when
+        raise LabError(f"{len(self._with)} of {count} routes are in the router's kernel after {PATIENCE} s")
+
+    def _listen(self):
+        while self._open:
+            with contextlib.suppress(TimeoutError):
+                data = self._socket.recv(1 << 18)
+                self._heard.append((time.monotonic_ns(), data))
+        self._socket.close()
