@@ -7,12 +7,10 @@ has nothing. And the time of one Service's route, with 10 and with all of them p
 
 import contextlib
 import signal
-import socket
-import threading
 import time
 
-from route import RouteMonitor, one_route, route_changes
-from system import LabError, entered, wait_until
+from route import RouteCounter, RouteMonitor, one_route
+from system import wait_until
 from talk import Talk
 from testbed import GROUP, PATIENCE, TREE, spread
 
@@ -32,17 +30,22 @@ def measure(bed, count, rounds):
     berth = bed.start_berth("node1", "run")
     have = 0
     for level in (FEW, count):
-        bed.make_services(level - have, with_endpoints=True, prefix=f"upto{level}-")
-        kernel.wait_count(level, hops, PATIENCE)
+        with counted(bed) as counter:
+            bed.make_services(level - have, with_endpoints=True, prefix=f"upto{level}-")
+            counter.wait(level - have, hops)
         have = level
+        berth.wait_told(level)
         with Talk(bed) as talk:
             singles[level] = spread([one_route(talk, kernel, hops, f"one-{level}-{repeat}")["route"] for repeat in range(SINGLES)])
-        bed.say(f"{level} present: one route {singles[level]['median'] * 1000:.1f} ms")
+        metrics = berth.metrics()
+        bed.say(f"{level} present: one route {singles[level]['median'] * 1000:.1f} ms; the last plan took "
+                f"{metrics['berth_speaker_plan_seconds'] * 1000:.1f} ms")
     berth.stop()
     ours, floor = [], []
     for number in range(rounds):
         for work, rows in ((cold_berth, ours), (cold_bare, floor))[::-1 if number % 2 else 1]:
-            with fresh_router(bed) as counter:
+            restart_router(bed)
+            with counted(bed) as counter:
                 rows.append(work(bed, counter, count, hops))
         bed.say(f"round {number + 1} of {rounds}: {ours[-1]['seconds']:.2f} s, bare {floor[-1]['seconds']:.2f} s")
     of = lambda rows, key: spread([row[key] for row in rows])
@@ -52,13 +55,16 @@ def measure(bed, count, rounds):
             "singles": {str(level): one for level, one in singles.items()}, "targets": TARGETS, "samples": {"berth": ours, "floor": floor}}
 
 
-@contextlib.contextmanager
-def fresh_router(bed):
-    """A router that has just started, and who counts its kernel's routes."""
+def restart_router(bed):
+    """Afterwards it has no route."""
     bed.cluster.stop("router")
     bed.cluster.start("router")
     listens = ["ss", "-Htln", "sport", "=", ":179"]
     wait_until(lambda: bed.cluster.run("router", listens).stdout.strip(), 20, "the router's port")
+
+
+@contextlib.contextmanager
+def counted(bed):
     counter = RouteCounter(bed.cluster.namespace("router"))
     try:
         yield counter
@@ -95,40 +101,3 @@ def cold_bare(bed, counter, count, hops):
         socket_path.unlink(missing_ok=True)
     return {"seconds": (last - began) / 1e9, "list": (listed - began) / 1e9, "start": (started - listed) / 1e9,
             "routes": (last - started) / 1e9}
-
-
-class RouteCounter:
-    """Keeps what the kernel says of routes, with the time of each message, and reads it afterwards: nothing is to hold up the router."""
-
-    def __init__(self, namespace):
-        with entered(namespace):
-            self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
-        self._socket.setsockopt(socket.SOL_SOCKET, 33, 64 << 20)   # SO_RCVBUFFORCE
-        self._socket.bind((0, 0x40))                               # RTMGRP_IPV4_ROUTE
-        self._socket.settimeout(0.5)
-        self._heard, self._read, self._with, self._open = [], 0, set(), True
-        threading.Thread(target=self._listen, daemon=True).start()
-
-    def close(self):
-        self._open = False
-
-    def wait(self, count, hops):
-        """When as many prefixes had these next hops."""
-        give_up = time.monotonic() + PATIENCE
-        while time.monotonic() < give_up:
-            time.sleep(0.25)
-            heard = self._heard[self._read:]
-            self._read += len(heard)
-            for when, data in heard:
-                for prefix, at in route_changes(data):
-                    (self._with.add if at == hops else self._with.discard)(prefix)
-                if len(self._with) >= count:
-                    return when
-        raise LabError(f"{len(self._with)} of {count} routes are in the router's kernel after {PATIENCE} s")
-
-    def _listen(self):
-        while self._open:
-            with contextlib.suppress(TimeoutError):
-                data = self._socket.recv(1 << 18)
-                self._heard.append((time.monotonic_ns(), data))
-        self._socket.close()

@@ -3,7 +3,7 @@
 import contextlib
 import time
 
-from route import RouteMonitor
+from route import RouteCounter
 from testbed import memory_kib
 
 POOL = "198.18.0.0/15"
@@ -14,7 +14,7 @@ SETTLE_SECONDS = 5
 def measure(bed, count):
     bed.configure_bgp()
     bed.make_pool(POOL)
-    kernel = RouteMonitor(bed.cluster.namespace("router"))
+    counter = RouteCounter(bed.cluster.namespace("router"))
     hops = sorted(bed.cluster.address(node) for node in bed.cluster.nodes)
     with contextlib.ExitStack() as stack:
         leader, other = [start_and_wait(bed, stack, node) for node in bed.cluster.nodes]   # the first takes the Lease
@@ -22,7 +22,8 @@ def measure(bed, count):
         result = {"count": count, "target_mb": TARGET_MB, "idle": snapshot(leader), "idle_other": snapshot(other)}
         bed.say("idle measured; " + f"{count} Services")
         bed.make_services(count, with_endpoints=True)
-        kernel.wait_count(count, hops, 300)
+        counter.wait(count, hops)
+        counter.close()
         leader.wait_for(lambda m: m["berth_events_written_total"] + m["berth_events_dropped_total"] >= count, "the Events")
         time.sleep(SETTLE_SECONDS)
         result.update(loaded=snapshot(leader), loaded_other=snapshot(other))

@@ -307,7 +307,7 @@ class Process {
     speaking_since_ = timers_->now();
     speaking_->speaker.on_report([this] {
       speaking_->report.update(speaking_->situation());
-      speaking_->route_events.update(speaking_->speaker.route_plan().verdicts, controlling_.has_value(), timers_->now());
+      speaking_->route_events.update(speaking_->speaker.route_plan(), controlling_.has_value(), timers_->now());
     });
     engine_tasks_.emplace(executor_);
     engine_tasks_->spawn("bgp engine", speaking_->engine->run([this] { speaking_->speaker.engine_changed(); }));

@@ -239,7 +239,7 @@ Advertiser::Subject Advertiser::subject(const IpAddress& address,
   return out;
 }
 
-std::vector<Advertiser::Announced> Advertiser::judge(const Subject& subject, const Node& node) {
+std::vector<Advertiser::Announced> Advertiser::judge(const Subject& subject, const Labels& node) {
   const bool of_pool = by_pool_alone_ && !subject.said;
   if (of_pool)
     if (const auto known = of_pool_.find(subject.pool); known != of_pool_.end()) return {{subject.address, 0, known->second}};
@@ -248,7 +248,7 @@ std::vector<Advertiser::Announced> Advertiser::judge(const Subject& subject, con
   for (const Entry& entry : entries_) {
     if (!entry.speaks_for(subject)) continue;
     spoken_for = true;
-    if (entry.nodes && !entry.nodes->matches(node.labels)) continue;
+    if (entry.nodes && !entry.nodes->matches(node)) continue;
     std::pair<IpAddress, std::uint8_t> to{subject.address, 0};
     if (subject.may_aggregate)
       for (const IpRange& aggregate : entry.aggregates)
@@ -262,6 +262,11 @@ std::vector<Advertiser::Announced> Advertiser::judge(const Subject& subject, con
   for (auto& [to, advertising] : routes) out.push_back({to.first, to.second, path_of(std::move(advertising))});
   if (of_pool) of_pool_.emplace(subject.pool, out.front().path);
   return out;
+}
+
+void Advertiser::forget(std::uint32_t number) {
+  numbered_.erase(number);
+  std::erase_if(of_pool_, [number](const auto& item) { return item.second.audience == number; });
 }
 
 BgpPath Advertiser::path_of(Advertising advertising) {

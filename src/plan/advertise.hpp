@@ -60,13 +60,15 @@ class Advertiser {
                   const std::vector<const Service*>& services,
                   std::string& problem) const;
 
-  // One route of an address through one node; without its next hop.
+  // One route of an address through one node, by its labels; without its next hop.
   struct Announced {
     IpAddress address;
     std::uint8_t prefix_length = 0;  // 0: a host route
     BgpPath path;
   };
-  std::vector<Announced> judge(const Subject& subject, const Node& node);
+  std::vector<Announced> judge(const Subject& subject, const Labels& node);
+  // Nobody has a route with this number any more.
+  void forget(std::uint32_t number);
 
   // Those that judge() gave numbers to: the same one for the same words, in every process.
   [[nodiscard]] const AdvertisingByNumber& numbered() const { return numbered_; }

@@ -44,7 +44,7 @@ Judged judge(const BgpConf& conf,
   Judged out;
   std::vector<const Service*> pointers;
   for (const Service& one : services) pointers.push_back(&one);
-  const auto routes = advertiser.judge(advertiser.subject(ip("192.0.2.1"), pool, pointers, out.problem), through);
+  const auto routes = advertiser.judge(advertiser.subject(ip("192.0.2.1"), pool, pointers, out.problem), through.labels);
   for (const auto& one : routes) out.prefixes.push_back(one.address.to_string() + "/" + std::to_string(one.prefix_length));
   if (routes.empty()) return out;
   out.path = routes.front().path;
@@ -89,7 +89,7 @@ TEST(Advertiser, WithoutAWordEveryRouterGetsEverything) {
   Advertiser none{nullptr};
   std::string problem;
   const Service web = service("web");
-  const auto routes = none.judge(none.subject(ip("192.0.2.1"), "lan", {&web}, problem), node("n", "10.0.0.1"));
+  const auto routes = none.judge(none.subject(ip("192.0.2.1"), "lan", {&web}, problem), {});
   ASSERT_EQ(routes.size(), 1U);
   EXPECT_EQ(routes[0].path, BgpPath{});
 }

@@ -81,20 +81,14 @@ EligibleNodes eligible_nodes(const Table<Node>& nodes, const std::set<std::strin
   return out;
 }
 
-std::map<ObjectName, ServiceEndpoints> merge_endpoints(const Table<EndpointSlice>& slices) {
-  std::map<ObjectName, ServiceEndpoints> out;
-  for (const auto& [name, slice] : slices.rows()) {
-    if (slice.service.empty()) continue;
-    ServiceEndpoints& merged = out[ObjectName{name.space, slice.service}];
-    for (const Endpoint& endpoint : slice.endpoints) {
-      merged.ready = merged.ready || endpoint.ready;
-      merged.serving = merged.serving || endpoint.ready || endpoint.serving;
-      if (endpoint.node.empty()) continue;  // can't make a node eligible
-      if (endpoint.ready) merged.ready_nodes.insert(endpoint.node);
-      if (endpoint.ready || endpoint.serving) merged.serving_nodes.insert(endpoint.node);
-    }
+void add_endpoints(const EndpointSlice& slice, ServiceEndpoints& to) {
+  for (const Endpoint& endpoint : slice.endpoints) {
+    to.ready = to.ready || endpoint.ready;
+    to.serving = to.serving || endpoint.ready || endpoint.serving;
+    if (endpoint.node.empty()) continue;  // can't make a node eligible
+    if (endpoint.ready) to.ready_nodes.insert(endpoint.node);
+    if (endpoint.ready || endpoint.serving) to.serving_nodes.insert(endpoint.node);
   }
-  return out;
 }
 
 Candidates candidates(const Service& service,

@@ -41,7 +41,7 @@ struct ServiceEndpoints {
   bool ready = false;                   // any at all, also without a node name
   bool serving = false;
 };
-std::map<ObjectName, ServiceEndpoints> merge_endpoints(const Table<EndpointSlice>& slices);
+void add_endpoints(const EndpointSlice& slice, ServiceEndpoints& to);
 
 enum class CandidateReason : std::uint8_t {
   ok,

@@ -78,10 +78,9 @@ TEST(EligibleNodes, ALabelOutweighsAnAnswer) {
 
 TEST(Endpoints, SlicesOfOneServiceAreMerged) {
   const Service web = service("web");
-  const World known = world({.slices = {slice(web, {ready_on("a"), terminating_on("b")}, "1"),
-                                        slice(web, {ready_on("c"), dead_on("d")}, "2"), slice(service("other"), {ready_on("e")})}});
-  const auto merged = merge_endpoints(known.endpoint_slices);
-  const ServiceEndpoints& of_web = merged.at(web.name);
+  ServiceEndpoints of_web;
+  add_endpoints(slice(web, {ready_on("a"), terminating_on("b")}, "1"), of_web);
+  add_endpoints(slice(web, {ready_on("c"), dead_on("d")}, "2"), of_web);
   EXPECT_EQ(of_web.ready_nodes, (Names{"a", "c"}));
   EXPECT_EQ(of_web.serving_nodes, (Names{"a", "b", "c"}));
   EXPECT_TRUE(of_web.ready);
@@ -124,8 +123,9 @@ TEST(Candidates, PolicyAndEndpointsDecide) {
   for (const Row& row : rows) {
     Service web = service("web", [&](Service& s) { s.external_traffic_policy = row.policy; });
     if (row.without_endpoints) web.annotations[std::string{keys::without_endpoints}] = "true";
-    const auto merged = merge_endpoints(world({.slices = {slice(web, row.endpoints)}}).endpoint_slices);
-    const Candidates out = candidates(web, &merged.at(web.name), three);
+    ServiceEndpoints endpoints;
+    add_endpoints(slice(web, row.endpoints), endpoints);
+    const Candidates out = candidates(web, &endpoints, three);
     EXPECT_EQ(out.nodes, row.nodes) << row.promise;
     EXPECT_EQ(to_string(out.reason), to_string(row.reason)) << row.promise;
   }

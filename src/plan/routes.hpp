@@ -1,4 +1,4 @@
-// Which host routes this speaker announces, with which next hops, and for each address why. Pure.
+// Which host routes this speaker announces, with which next hops, and for each address why. No I/O.
 // The source is the address blocks: `held` by a bgp pool is announced one write before the Service
 // shows it; `freeing` is withdrawn one write before it is cleared.
 #pragma once
@@ -49,22 +49,6 @@ struct RouteOptions {
   Duration drain_wait = std::chrono::seconds{5};  // from GRACEFUL_SHUTDOWN to the withdrawal, when a node is to leave
 };
 
-// What only this process knows: since when each record is held without the Service showing it, and
-// the last set of nodes that the rules left.
-struct RouteMemory {
-  std::map<std::pair<IpAddress, Uid>, Instant> unpublished_since;
-  std::set<std::string> last_good_nodes;
-  AnsweringNodes answering;  // by probes
-  // Nodes with a ready endpoint of each Service of policy Local, and since when; those that were there at first, since ever.
-  std::map<ObjectName, std::map<std::string, Instant>> ready_since;
-  std::map<std::string, Node> next_hops;  // nodes of the last plan, as they were
-  struct Leaving {
-    Node node;
-    Instant until;
-  };
-  std::map<std::string, Leaving> leaving;  // nodes that are to leave, and whose routes are still there
-};
-
 struct RoutePlan {
   BgpRoutes routes;
   AdvertisingByNumber advertising;
@@ -72,10 +56,103 @@ struct RoutePlan {
   EligibleNodes nodes;
   std::vector<std::string> next_hops;  // nodes that are announced, or would be, those that are to leave too
   std::optional<Instant> wake_at;
+  // Goes up with every change of the routes and of what they say, and with every change of the verdicts.
+  std::uint64_t routes_version = 0, verdicts_version = 0;
 };
 
-// Nothing until services, blocks, nodes and endpoint slices have been listed once: then nullopt, and
-// what is announced stays.
-std::optional<RoutePlan> plan_routes(const World& world, RouteMemory& memory, const RouteOptions& options, Instant now);
+// Keeps the plan. What concerns every address, nodes and the BgpConf, is looked at each time; while it stays, only those addresses are
+// planned anew whose own objects changed or whose time has come, so that a change costs the same however many there are. Aggregates are
+// made of many addresses: with these all is planned anew each time.
+class RoutePlanner {
+ public:
+  explicit RoutePlanner(RouteOptions options) : options_(std::move(options)) {}
+
+  // Always of the same world. `answering` is what probes say. Until services, blocks, nodes and endpoint slices have been listed once it is
+  // false, and the plan stays.
+  bool update(const World& world, const AnsweringNodes& answering, Instant now);
+  [[nodiscard]] const RoutePlan& plan() const { return plan_; }
+  [[nodiscard]] const RouteOptions& options() const { return options_; }
+  // The next update plans all anew, which makes no difference.
+  void plan_all_anew() { planned_ = false; }
+
+ private:
+  // What concerns every address.
+  struct Hop {
+    std::vector<IpAddress> addresses;
+    Labels labels;
+    bool leaving = false;
+    bool operator==(const Hop&) const = default;
+  };
+  struct Frame {
+    std::map<std::string, Hop> hops;  // by the node's name
+    std::optional<BgpConf> conf;  // without what it tells of itself
+    bool operator==(const Frame&) const = default;
+  };
+  struct Leaving {
+    Node node;
+    Instant until;
+  };
+  // What is kept of an address besides its verdict and its routes.
+  struct Address {
+    std::set<ObjectName> holders;
+    std::optional<Instant> due;  // to be planned anew
+    std::map<Uid, Instant> unpublished_since;  // since when it is held without the Service showing it
+  };
+
+  Frame look_at_nodes(const World& world, const AnsweringNodes& answering);
+  std::set<std::string> limit_to_rack(const World& world) const;
+  void let_go(const World& world, const AnsweringNodes& answering, std::set<std::string>& nodes);
+  [[nodiscard]] bool is_planned(const World& world, const std::string& node) const;
+
+  bool read_changes(const World& world, std::set<IpAddress>& concerned);
+  void read_everything(const World& world);
+  void note_block(const World& world, const std::string& name, std::set<IpAddress>& concerned);
+  void note_slice(const World& world, const ObjectName& name, std::set<ObjectName>& services);
+
+  void plan_address(const World& world, const IpAddress& ip);
+  void judge(const World& world,
+             const IpAddress& ip,
+             const BlockEntry& entry,
+             const Address& before,
+             BgpRoutes& routes,
+             RouteVerdict& verdict);
+  void announce(const Advertiser::Subject& subject, const std::set<std::string>& nodes, BgpRoutes& routes, RouteVerdict& verdict);
+  bool publication_in_time(const IpAddress& ip, const Holder& holder, const Service& service, const Address& before);
+  std::set<std::string> fresh_nodes(const IpAddress& ip, const Service& service, const ServiceEndpoints* endpoints);
+  void wake(const IpAddress& ip, Instant when);
+  void put_routes(const IpAddress& ip, BgpRoutes routes);
+  void put_verdict(const IpAddress& ip, std::optional<RouteVerdict> verdict);
+  void use(const BgpPath& path);
+  void give_up(const BgpPath& path);
+
+  const RouteOptions options_;
+  Instant now_;
+  RoutePlan plan_;
+  bool planned_ = false;
+  Frame frame_;
+  EligibleNodes reachable_;
+  std::optional<Advertiser> advertiser_;
+  std::map<std::uint32_t, std::size_t> paths_of_audience_;
+  bool audiences_changed_ = false;
+
+  std::set<std::string> last_good_nodes_;
+  std::map<std::string, Node> before_;  // nodes of the last plan, as they were
+  std::map<std::string, Leaving> leaving_;  // nodes that are to leave, and whose routes are still there
+
+  ChangeLog<std::string>::Position blocks_read_ = 0;
+  ChangeLog<ObjectName>::Position services_read_ = 0, slices_read_ = 0;
+  std::map<std::string, std::set<IpAddress>> addresses_of_block_;
+  std::map<IpAddress, std::set<std::string>> blocks_of_;
+  std::map<ObjectName, std::set<IpAddress>> held_by_;
+  std::set<ObjectName> let_go_;  // held an address, and perhaps does not any more
+  std::map<ObjectName, ObjectName> service_of_slice_;
+  std::map<ObjectName, std::set<ObjectName>> slices_of_;
+  std::map<ObjectName, ServiceEndpoints> endpoints_;
+  std::map<IpAddress, Address> addresses_;
+  std::set<std::pair<Instant, IpAddress>> due_;
+  // Nodes with a ready endpoint of each Service of policy Local that holds an address, and since when; those that were there at first,
+  // since ever.
+  std::map<ObjectName, std::map<std::string, Instant>> ready_since_;
+};
 
 }  // namespace berth

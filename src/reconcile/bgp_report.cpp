@@ -208,39 +208,62 @@ void RouteEvents::post(const RouteVerdict& verdict, bool warning, std::string re
                 std::move(text)});
 }
 
-void RouteEvents::update(const std::map<IpAddress, RouteVerdict>& verdicts, bool speak, Instant now) {
-  std::map<IpAddress, Trouble> troubles;
-  for (const auto& [ip, verdict] : verdicts) {
-    const RouteVerdict* old = nullptr;
-    if (before_)
-      if (const auto found = before_->find(ip); found != before_->end()) old = &found->second;
-    const bool was_announced = old != nullptr && old->reason == RouteReason::announced;
-    const bool tell = speak && before_;
-    if (tell && !verdict.problem.empty() && (old == nullptr || old->problem != verdict.problem))
-      post(verdict, true, "InvalidAnnotation", verdict.problem + "; the rest counts");
-    switch (verdict.reason) {
-      case RouteReason::announced:
-        if (tell && !(was_announced && old->nodes == verdict.nodes))
-          post(verdict, false, "SetBalancer", fmt::format("success to add nexthops [{}]", fmt::join(verdict.nodes, ", ")));
-        break;
-      case RouteReason::freeing:
-        if (tell && was_announced) post(verdict, false, "DelBalancer", "success to withdraw announcement for service");
-        break;
-      case RouteReason::service_unknown: break;
-      default: {
-        const auto known = troubles_.find(ip);
-        const bool lasts = known != troubles_.end() && known->second.reason == verdict.reason;
-        Trouble trouble = lasts ? known->second : Trouble{verdict.reason, now, !tell};
-        if (tell && !trouble.told && now - trouble.since >= trouble_patience) {
-          trouble.told = true;
-          post(verdict, true, "SetBalancer", trouble_text(ip, verdict));
-        }
-        troubles.emplace(ip, trouble);
-      }
+void RouteEvents::note(const IpAddress& ip, const RouteVerdict* before, const RouteVerdict& verdict, bool tell, Instant now) {
+  const bool was_announced = before != nullptr && before->reason == RouteReason::announced;
+  if (tell && !verdict.problem.empty() && (before == nullptr || before->problem != verdict.problem))
+    post(verdict, true, "InvalidAnnotation", verdict.problem + "; the rest counts");
+  switch (verdict.reason) {
+    case RouteReason::announced:
+      if (tell && !(was_announced && before->nodes == verdict.nodes))
+        post(verdict, false, "SetBalancer", fmt::format("success to add nexthops [{}]", fmt::join(verdict.nodes, ", ")));
+      break;
+    case RouteReason::freeing:
+      if (tell && was_announced) post(verdict, false, "DelBalancer", "success to withdraw announcement for service");
+      break;
+    case RouteReason::service_unknown: break;
+    default: {
+      const auto known = troubles_.find(ip);
+      if (known == troubles_.end() || known->second.reason != verdict.reason)
+        troubles_.insert_or_assign(ip, Trouble{verdict.reason, now, !tell});
+      return;
     }
   }
-  troubles_ = std::move(troubles);
-  before_ = verdicts;
+  troubles_.erase(ip);
+}
+
+// Called with each plan: only what changed is looked at, and what is in trouble.
+void RouteEvents::update(const RoutePlan& plan, bool speak, Instant now) {
+  const bool tell = speak && version_;
+  if (version_ != plan.verdicts_version) {
+    auto old = before_.begin();
+    const auto forget_until = [&](const IpAddress* ip) {
+      while (old != before_.end() && (ip == nullptr || old->first < *ip)) {
+        troubles_.erase(old->first);
+        old = before_.erase(old);
+      }
+    };
+    for (const auto& [ip, verdict] : plan.verdicts) {
+      forget_until(&ip);
+      if (old == before_.end() || ip < old->first) {
+        note(ip, nullptr, verdict, tell, now);
+        before_.emplace_hint(old, ip, verdict);
+        continue;
+      }
+      if (old->second != verdict) {
+        note(ip, &old->second, verdict, tell, now);
+        old->second = verdict;
+      }
+      ++old;
+    }
+    forget_until(nullptr);
+    version_ = plan.verdicts_version;
+  }
+  if (!tell) return;
+  for (auto& [ip, trouble] : troubles_) {
+    if (trouble.told || now - trouble.since < trouble_patience) continue;
+    trouble.told = true;
+    post(before_.at(ip), true, "SetBalancer", trouble_text(ip, before_.at(ip)));
+  }
 }
 
 }  // namespace berth

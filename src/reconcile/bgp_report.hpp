@@ -80,7 +80,7 @@ class BgpReport {
 class RouteEvents {
  public:
   RouteEvents(EventSink& events, const World& world) : events_(events), world_(world) {}
-  void update(const std::map<IpAddress, RouteVerdict>& verdicts, bool speak, Instant now);
+  void update(const RoutePlan& plan, bool speak, Instant now);
 
  private:
   struct Trouble {
@@ -88,11 +88,13 @@ class RouteEvents {
     Instant since;
     bool told = false;
   };
+  void note(const IpAddress& ip, const RouteVerdict* before, const RouteVerdict& verdict, bool tell, Instant now);
   void post(const RouteVerdict& verdict, bool warning, std::string reason, std::string text);
 
   EventSink& events_;
   const World& world_;
-  std::optional<std::map<IpAddress, RouteVerdict>> before_;
+  std::optional<std::uint64_t> version_;  // of the verdicts below; absent: nothing was seen yet
+  std::map<IpAddress, RouteVerdict> before_;
   std::map<IpAddress, Trouble> troubles_;
 };
 

@@ -103,5 +103,59 @@ TEST_F(Report, WhoEndsSaysThatItsSessionsEnded) {
   EXPECT_FALSE(store_.bgp_peers().at("router").node_sessions.at("node1").established);
 }
 
+class Routes : public Report {
+ protected:
+  Routes() {
+    Service web;
+    web.name = {"default", "web"};
+    keeper_.services().replace({web}, {"1"}, false);
+  }
+  void plan(std::optional<RouteVerdict> verdict, bool speak = true) {
+    plan_.verdicts.clear();
+    if (verdict) plan_.verdicts[*IpAddress::parse("192.0.2.1")] = std::move(*verdict);
+    ++plan_.verdicts_version;
+    route_events_.update(plan_, speak, timers_.now());
+  }
+  void look_again(Duration after) {
+    timers_.run_for(after);
+    route_events_.update(plan_, true, timers_.now());
+  }
+  static RouteVerdict announced(std::vector<std::string> nodes) { return {RouteReason::announced, {"default", "web"}, std::move(nodes)}; }
+  static RouteVerdict without(RouteReason reason) { return {reason, {"default", "web"}, {}}; }
+
+  RoutePlan plan_;
+  RouteEvents route_events_{events_, keeper_.world()};
+};
+
+TEST_F(Routes, ChangesOfNextHopsAreTold) {
+  plan(announced({"a"}));
+  EXPECT_EQ(told(), Texts{}) << "of the first plan nobody knows what is new";
+  plan(announced({"a", "b"}));
+  EXPECT_EQ(told(), Texts{"SetBalancer: success to add nexthops [a, b]"});
+  plan(announced({"a", "b"}));
+  EXPECT_EQ(told(), Texts{});
+  plan(without(RouteReason::freeing));
+  EXPECT_EQ(told(), Texts{"DelBalancer: success to withdraw announcement for service"});
+  plan(std::nullopt);
+  plan(announced({"b"}), false);
+  EXPECT_EQ(told(), Texts{}) << "another one tells";
+}
+
+TEST_F(Routes, WhatLastsIsToldOnce) {
+  plan(std::nullopt);
+  plan(without(RouteReason::no_endpoints));
+  look_again(4s);
+  EXPECT_EQ(told(), Texts{});
+  look_again(1s);
+  EXPECT_EQ(told(), Texts{"SetBalancer: no available nodes for service ip 192.0.2.1:default/web (no_endpoints)"});
+  look_again(1min);
+  EXPECT_EQ(told(), Texts{});
+  plan(without(RouteReason::no_nodes));
+  look_again(3s);
+  plan(std::nullopt);
+  look_again(1min);
+  EXPECT_EQ(told(), Texts{}) << "it did not last";
+}
+
 }  // namespace
 }  // namespace berth::sim

@@ -64,7 +64,7 @@ BgpSpeaker::BgpSpeaker(const asio::any_io_executor& executor,
                        const World& world,
                        BgpEngine& engine,
                        RouteOptions options)
-    : timers_(timers), rng_(rng), world_(world), engine_(engine), options_(std::move(options)), bell_(executor) {}
+    : timers_(timers), rng_(rng), world_(world), engine_(engine), bell_(executor), routes_(std::move(options)) {}
 
 void BgpSpeaker::engine_changed() {
   applied_ = nullptr;  // the engine knows what differs; nothing is sent for what does not
@@ -87,14 +87,14 @@ void BgpSpeaker::bfd_changed(BfdReport report) {
 
 void BgpSpeaker::probes_changed(AnsweringNodes answering) {
   for (const auto& [node, answers] : answering) {
-    const auto before = memory_.answering.find(node);
-    if (before == memory_.answering.end() || before->second == answers) continue;
+    const auto before = answering_.find(node);
+    if (before == answering_.end() || before->second == answers) continue;
     if (answers)
       log::info("node_answers", {{"node", node}});
     else
       log::warning("node_does_not_answer", {{"node", node}});
   }
-  memory_.answering = std::move(answering);
+  answering_ = std::move(answering);
   bell_.ring();
 }
 
@@ -102,14 +102,14 @@ asio::awaitable<void> BgpSpeaker::run() {
   for (;;) {
     const Instant begun = timers_.now();
     if (plan()) {
-      const bool wanted = applied_ == nullptr || !(*applied_ == *desired_);
+      const bool wanted = applied_ == nullptr || (applied_ != desired_ && !(*applied_ == *desired_));
       // What failed waits; what is asked for since does not.
       if (wanted && (!retry_at_ || *retry_at_ <= begun || failed_ != desired_)) co_await apply();
     }
     if (sessions_changed_ || timers_.now() - sessions_read_ >= sessions_interval) co_await read_sessions();
     collect_problems();
     if (report_ && counters_.plans > 0) report_();
-    auto next = earliest(earliest(routes_.wake_at, bfd_verdict_.wake_at), earliest(retry_at_, sessions_read_ + sessions_interval));
+    auto next = earliest(earliest(routes_.plan().wake_at, bfd_verdict_.wake_at), earliest(retry_at_, sessions_read_ + sessions_interval));
     if (counters_.plans == 0) next = earliest(next, references_wanted_until_);
     co_await bell_.wait_until(timers_, next);
     const Duration planning{static_cast<Duration::rep>(counters_.last_plan_seconds * 1e9)};
@@ -123,19 +123,22 @@ bool BgpSpeaker::plan() {
   const Instant begun = timers_.now();
   if (!has_references(begun)) return false;
   want_probes();
-  auto routes = plan_routes(world_, memory_, options_, begun);
-  if (!routes) return false;
-  BgpConfiguration configuration = plan_bgp_configuration(world_, options_.node, configured_);
-  routes_ = std::move(*routes);
+  if (!routes_.update(world_, answering_, begun)) return false;
+  BgpConfiguration configuration = plan_bgp_configuration(world_, routes_.options().node, configured_);
   configuration_problems_ = std::move(configuration.problems);
   configured_ = {configuration.global, configuration.peers, {}, {}, configuration.policy};
   consult_bfd(configuration.peers);
-  BgpDesired next{std::move(configuration.global), std::move(configuration.peers), {}, {}, std::move(configuration.policy)};
-  if (next.global) {
-    next.routes = routes_.routes;
-    next.audiences = offers(routes_.advertising, next.peers, next.global->as);
-  }
-  if (!(next == *desired_)) {
+  const RoutePlan& routes = routes_.plan();
+  const bool same_routes = !configuration.global || desired_version_ == routes.routes_version;
+  const bool same = same_routes && configuration.global == desired_->global && configuration.peers == desired_->peers &&
+                    configuration.policy == desired_->policy;
+  if (!same) {
+    BgpDesired next{std::move(configuration.global), std::move(configuration.peers), {}, {}, std::move(configuration.policy)};
+    if (next.global) {
+      next.routes = routes.routes;
+      next.audiences = offers(routes.advertising, next.peers, next.global->as);
+    }
+    desired_version_ = routes.routes_version;
     desired_ = std::make_shared<const BgpDesired>(std::move(next));
     prefixes_ = prefixes_by_peer(*desired_);
     if (!diverged_at_) diverged_at_ = begun;
@@ -175,9 +178,9 @@ bool BgpSpeaker::has_references(Instant now) {
 // A speaker that announces itself alone needs to know nothing of others.
 void BgpSpeaker::want_probes() {
   ProbeTargets wanted;
-  if (!options_.only_self && world_.bgp_confs.find("default") != nullptr)
+  if (!routes_.options().only_self && world_.bgp_confs.find("default") != nullptr)
     for (const auto& [name, node] : world_.nodes.rows())
-      if (name != options_.node && !node.internal_ips.empty()) wanted.emplace(name, node.internal_ips.front());
+      if (name != routes_.options().node && !node.internal_ips.empty()) wanted.emplace(name, node.internal_ips.front());
   if (wanted == probe_targets_) return;
   probe_targets_ = std::move(wanted);
   if (probes_wanted_) probes_wanted_(probe_targets_);

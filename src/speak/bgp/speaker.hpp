@@ -56,10 +56,10 @@ class BgpSpeaker {
   [[nodiscard]] const BgpDesired& desired() const { return *desired_; }
   // How many prefixes of what is desired each router is told of, by its address.
   [[nodiscard]] const std::map<IpAddress, std::uint32_t>& prefixes() const { return prefixes_; }
-  [[nodiscard]] const RoutePlan& route_plan() const { return routes_; }
+  [[nodiscard]] const RoutePlan& route_plan() const { return routes_.plan(); }
   [[nodiscard]] const std::vector<BgpProblem>& problems() const { return problems_; }
   [[nodiscard]] const std::vector<BgpPeerStatus>& sessions() const { return sessions_; }
-  [[nodiscard]] const AnsweringNodes& answering() const { return memory_.answering; }
+  [[nodiscard]] const AnsweringNodes& answering() const { return answering_; }
   [[nodiscard]] const BfdReport& bfd() const { return bfd_; }
   [[nodiscard]] const BfdVerdict& bfd_verdict() const { return bfd_verdict_; }
   [[nodiscard]] const BgpSpeakerCounters& counters() const { return counters_; }
@@ -77,7 +77,6 @@ class BgpSpeaker {
   Rng& rng_;
   const World& world_;
   BgpEngine& engine_;
-  const RouteOptions options_;
   Bell bell_;
   Pace pace_{10};
   std::function<void()> report_;
@@ -88,8 +87,9 @@ class BgpSpeaker {
   BfdReport bfd_;
   BfdMemory bfd_memory_;
   BfdVerdict bfd_verdict_;
-  RouteMemory memory_;
-  RoutePlan routes_;
+  AnsweringNodes answering_;
+  RoutePlanner routes_;
+  std::uint64_t desired_version_ = 0;  // of the routes in desired_
   BgpDesired configured_;  // without routes, and without what BFD says
   std::shared_ptr<const BgpDesired> desired_ = std::make_shared<BgpDesired>();
   std::map<IpAddress, std::uint32_t> prefixes_;

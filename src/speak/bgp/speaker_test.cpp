@@ -92,7 +92,7 @@ class Speaker : public ::testing::Test {
     timers_.run_for(1ms);
   }
   void change(Objects objects) {
-    world_ = world(std::move(objects));
+    fill(world_, std::move(objects));
     speaker_.look_again();
     timers_.run_for(1ms);
   }
