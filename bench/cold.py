@@ -2,21 +2,20 @@
 
 Beside it, in turn, what no speaker can do without: a bare list of the same kinds, the start of a bare gobgpd, and from the exec of a bare
 client, which gives it the same routes and then the router as a peer, to the last route. Before each the router is started anew, so that it
-has nothing. And the time of one Service's route, with 10 and with all of them present.
+has nothing. And the time of one Service's route beside its floor, with 10 and with all of them present.
 """
 
 import contextlib
 import signal
 import time
 
-from route import RouteCounter, RouteMonitor, one_route
+from route import BareNeighbour, RouteCounter, RouteMonitor, bare_block, make_bare_kind, one_floor, one_route
 from system import wait_until
-from talk import Talk
 from testbed import GROUP, PATIENCE, TREE, spread
 
 POOL, FIRST = "198.18.0.0/15", "198.18.0.0"
 FEW, SINGLES = 10, 20
-TARGETS = {"ratio": 1.2, "one": 1.0}
+TARGETS = {"ratio": 1.2}
 KINDS = ["/api/v1/services", "/api/v1/nodes", "/api/v1/namespaces", "/apis/discovery.k8s.io/v1/endpointslices",
          *(f"/apis/{GROUP}/{kind}" for kind in ("eips", "addressblocks", "bgpconfs", "bgppeers"))]
 
@@ -24,6 +23,7 @@ KINDS = ["/api/v1/services", "/api/v1/nodes", "/api/v1/namespaces", "/apis/disco
 def measure(bed, count, rounds):
     bed.configure_bgp()
     bed.make_pool(POOL)
+    make_bare_kind(bed)
     hops = sorted(bed.cluster.address(node) for node in bed.cluster.nodes)
     singles = {}
     kernel = RouteMonitor(bed.cluster.namespace("router"))
@@ -35,11 +35,8 @@ def measure(bed, count, rounds):
             counter.wait(level - have, hops)
         have = level
         berth.wait_told(level)
-        with Talk(bed) as talk:
-            singles[level] = spread([one_route(talk, kernel, hops, f"one-{level}-{repeat}")["route"] for repeat in range(SINGLES)])
-        metrics = berth.metrics()
-        bed.say(f"{level} present: one route {singles[level]['median'] * 1000:.1f} ms; the last plan took "
-                f"{metrics['berth_speaker_plan_seconds'] * 1000:.1f} ms")
+        singles[level] = one_by_one(bed, kernel, hops, level)
+        bed.say(f"{level} present: one route {singles[level]['seconds']['median'] * 1000:.1f} ms")
     berth.stop()
     ours, floor = [], []
     for number in range(rounds):
@@ -53,6 +50,18 @@ def measure(bed, count, rounds):
             "parts": {key: of(floor, key) for key in ("list", "start", "routes")},
             "ratio": spread([mine["seconds"] / lowest["seconds"] for mine, lowest in zip(ours, floor)]),
             "singles": {str(level): one for level, one in singles.items()}, "targets": TARGETS, "samples": {"berth": ours, "floor": floor}}
+
+
+def one_by_one(bed, kernel, hops, level):
+    """One Service's route, in turn with its floor, as in `route`: the API server has more work, too, with more Services."""
+    with BareNeighbour(bed) as bare:
+        bare.wait_for_session(kernel, hops)
+        block = bare_block(bare, f"v4-192.0.2.{level % 256}-26")
+        ours, floor = [], []
+        for repeat in range(SINGLES):
+            ours.append(one_route(bare, kernel, hops, f"one-{level}-{repeat}")["route"])
+            floor.append(sum(one_floor(bare, kernel, hops, f"floor-{level}-{repeat}", block).values()))
+    return {"seconds": spread(ours), "floor_seconds": spread(floor), "ratio": spread(ours)["median"] / spread(floor)["median"]}
 
 
 def restart_router(bed):

@@ -125,12 +125,12 @@ def make_bare_kind(bed):
     raise LabError(f"no file in {DEPLOY}/crds has the kind AddressBlock")
 
 
-def bare_block(bare):
+def bare_block(bare, block_name="v4-192.0.2.0-26"):
     """Makes a block with one entry; returns what writes a second one into it, whatever its version."""
     def entry(name):
         return json.dumps({"pool": "bench", "protocol": "bgp", "holders": [{"service": f"bench/{name}", "uid": "0", "state": "held"}]},
                           separators=(",", ":"))
-    block = {"apiVersion": GROUP, "kind": "BareBlock", "metadata": {"name": "v4-192.0.2.0-26"},
+    block = {"apiVersion": GROUP, "kind": "BareBlock", "metadata": {"name": block_name},
              "spec": {"addresses": {"192.0.2.0": entry("resident")}}}
     block["metadata"]["resourceVersion"] = bare.request("POST", BLOCKS, block).version
 
@@ -160,6 +160,7 @@ class BareNeighbour(Talk):
         super().__exit__()
         self._gobgpd.kill()
         self._gobgpd.wait()
+        self._socket.unlink(missing_ok=True)
 
     def routes(self, verb, address, *hops):
         self._say(verb, address, *hops)

@@ -114,8 +114,6 @@ struct Speaking {
     none.session_state = SessionState::idle;
     const auto found = std::ranges::find(speaker.sessions(), none.neighbor_address, &BgpPeerStatus::neighbor_address);
     BgpPeerStatus out = found == speaker.sessions().end() ? none : *found;
-    const auto prefixes = speaker.prefixes().find(peer.neighbor);
-    if (out.session_state == SessionState::established && prefixes != speaker.prefixes().end()) out.prefixes = prefixes->second;
     if (const auto held = speaker.bfd_verdict().held.find(peer.neighbor); held != speaker.bfd_verdict().held.end())
       out.last_error = held->second;
     if (const auto bfd = std::ranges::find(speaker.bfd().sessions, peer.neighbor, &BfdStatus::neighbor);

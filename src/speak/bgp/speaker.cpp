@@ -140,7 +140,6 @@ bool BgpSpeaker::plan() {
     }
     desired_version_ = routes.routes_version;
     desired_ = std::make_shared<const BgpDesired>(std::move(next));
-    prefixes_ = prefixes_by_peer(*desired_);
     if (!diverged_at_) diverged_at_ = begun;
   }
   ++counters_.plans;
@@ -238,6 +237,10 @@ asio::awaitable<void> BgpSpeaker::read_sessions() {
   if (!read && read.error().code != ErrorCode::unavailable) co_return;
   std::vector<BgpPeerStatus> now = read ? std::move(*read) : std::vector<BgpPeerStatus>{};  // without an engine there is none
   log_changes(sessions_, now);
+  const std::map<IpAddress, std::uint32_t> prefixes = prefixes_by_peer(*desired_);
+  for (BgpPeerStatus& session : now)
+    if (const auto neighbor = IpAddress::parse(session.neighbor_address); neighbor && session.session_state == SessionState::established)
+      if (const auto told = prefixes.find(*neighbor); told != prefixes.end()) session.prefixes = told->second;
   sessions_ = std::move(now);
 }
 

@@ -54,8 +54,6 @@ class BgpSpeaker {
   [[nodiscard]] bool applied() const { return applied_ != nullptr; }  // at least once, and nothing failed since
   [[nodiscard]] const std::string& last_error() const { return last_error_; }
   [[nodiscard]] const BgpDesired& desired() const { return *desired_; }
-  // How many prefixes of what is desired each router is told of, by its address.
-  [[nodiscard]] const std::map<IpAddress, std::uint32_t>& prefixes() const { return prefixes_; }
   [[nodiscard]] const RoutePlan& route_plan() const { return routes_.plan(); }
   [[nodiscard]] const std::vector<BgpProblem>& problems() const { return problems_; }
   [[nodiscard]] const std::vector<BgpPeerStatus>& sessions() const { return sessions_; }
@@ -92,7 +90,6 @@ class BgpSpeaker {
   std::uint64_t desired_version_ = 0;  // of the routes in desired_
   BgpDesired configured_;  // without routes, and without what BFD says
   std::shared_ptr<const BgpDesired> desired_ = std::make_shared<BgpDesired>();
-  std::map<IpAddress, std::uint32_t> prefixes_;
   std::shared_ptr<const BgpDesired> applied_;
   std::shared_ptr<const BgpDesired> failed_;  // what could not be applied last
   std::vector<BgpProblem> configuration_problems_, problems_;  // without and with those of the engine
