@@ -596,15 +596,16 @@ class DeployTest(unittest.TestCase):
                    peer("router", conf={"peerAs": 65002, "neighborAddress": "192.0.2.1"}))
         self.patch("Eip", "pool", {"metadata": {"annotations": {"eip.openelb.kubesphere.io/is-default-eip": "true"}}})
         self.patch_status("Eip", "pool", {"status": {"usage": 1, "poolSize": 256}})
-        self.patch_status("BgpPeer", "router", {"status": {"sessions": "1/2"}})
+        self.patch_status("BgpPeer", "router", {"status": {"sessions": "1/2", "since": "2026-03-01T10:00:00Z", "prefixes": 7}})
         rows = {kind: [line.split() for line in self.kubectl("get", self.resource(kind)).splitlines()]
                 for kind in ("Eip", "BgpConf", "BgpPeer")}
         self.assertEqual(rows["Eip"][0], ["NAME", "CIDR", "USAGE", "TOTAL", "PROTOCOL", "DEFAULT", "DISABLED", "AGE"])
         self.assertEqual(rows["Eip"][1][:6], ["pool", "192.0.2.0/24", "1", "256", "bgp", "true"])
         self.assertEqual(rows["BgpConf"][0], ["NAME", "AS", "AGE"])
         self.assertEqual(rows["BgpConf"][1][:2], ["default", "65000"])
-        self.assertEqual(rows["BgpPeer"][0], ["NAME", "NEIGHBOR", "AS", "SESSIONS", "AGE"])
-        self.assertEqual(rows["BgpPeer"][1][:4], ["router", "192.0.2.1", "65002", "1/2"])
+        self.assertEqual(rows["BgpPeer"][0], ["NAME", "NEIGHBOR", "AS", "SESSIONS", "SINCE", "PREFIXES", "AGE"])
+        self.assertEqual(rows["BgpPeer"][1][:4] + rows["BgpPeer"][1][5:6], ["router", "192.0.2.1", "65002", "1/2", "7"])
+        self.assertRegex(rows["BgpPeer"][1][4], r"^\d+d$")
         self.assertIn(f"eip.{GROUP}/pool", self.kubectl("get", "networking", "-o", "name"))
 
     # ---- what is told of the fields
