@@ -34,7 +34,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto judge = [&](std::string& problem) {
     Advertiser advertiser{&conf};
     const IpAddress address = IpAddress::v4(0xC0000201);
-    const auto routes = advertiser.judge(advertiser.subject(address, "pool", {&service}, problem), Node{});
+    const auto routes = advertiser.judge(advertiser.subject(address, "pool", {&service}, problem), {});
     for (const auto& route : routes)
       BERTH_CHECK(route.prefix_length == 0 ? route.address == address : route.prefix_length >= 8 && route.address <= address,
                   "a route is the address's, or an aggregate's that it is in");
