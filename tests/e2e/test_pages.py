@@ -3,14 +3,14 @@
 import json
 
 from api import Watch
-from harness import SPACE, E2eTest, eventually, service
+from harness import OPT_IN, SPACE, E2eTest, eventually, service
 
 
 class Pages(E2eTest):
     def test_pages(self):
         """/healthz, /readyz, /metrics and /debug/state answer on each node and agree with what is there."""
         lab = self.lab
-        address = lab.service("shown")
+        address = lab.service("shown", annotations=dict(OPT_IN, **{"berth.kubesphere.io/bgp-med": "7"}))
         for node in lab.cluster.nodes:
             self.assertEqual(lab.page(node, "/healthz"), (200, "ok\n"))
             status, text = lab.page(node, "/readyz")
@@ -32,7 +32,7 @@ class Pages(E2eTest):
             self.assertEqual(lab.cluster.run(other, argv).stdout, wanted)
 
     def test_bgp_command(self):
-        """`berth bgp` in a pod shows the session, and each address with its next hops or why it has none."""
+        """`berth bgp` in a pod shows the session, and each address with its next hops and attributes, or why it has none."""
         lab = self.lab
         address = lab.service("shown")
         lab.api.create("services", service("nobody", selector={"app": "nobody"}))
@@ -44,8 +44,8 @@ class Pages(E2eTest):
             return {line.split()[0]: line.split() for line in text.splitlines() if line}
         rows = eventually("both addresses", lambda: {address, without} <= set(shown()) and shown())
         self.assertEqual(rows["router"][1:3], ["172.30.0.1", "ESTABLISHED"])
-        self.assertEqual(rows[address], [address, "default/shown", "node1,node2", "-"])
-        self.assertEqual(rows[without], [without, "default/nobody", "-", "no_endpoints"])
+        self.assertEqual(rows[address], [address, "default/shown", "node1,node2", "MED", "7", "-"])
+        self.assertEqual(rows[without], [without, "default/nobody", "-", "-", "no_endpoints"])
 
     def test_status(self):
         """BgpConf and BgpPeer tell each node's server and session."""
