@@ -14,7 +14,7 @@ sys.path.append(str(TREE / "tests/deploy"))
 import bad_manifests as bad                          # noqa: E402
 from bad_manifests_test import PLURALS, Server, schemas, shown   # noqa: E402
 
-NO_ROUTER = "there is no BgpPeer"   # of an advertisement whose only router is none
+NO_ROUTER = "peers: there is no BgpPeer"   # of an advertisement whose only router is none
 
 
 class BadRouting(E2eTest):
