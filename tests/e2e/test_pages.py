@@ -10,7 +10,7 @@ class Pages(E2eTest):
     def test_pages(self):
         """/healthz, /readyz, /metrics and /debug/state answer on each node and agree with what is there."""
         lab = self.lab
-        address = lab.service("shown", annotations=dict(OPT_IN, **{"berth.kubesphere.io/bgp-med": "7"}))
+        address = lab.service("shown")
         for node in lab.cluster.nodes:
             self.assertEqual(lab.page(node, "/healthz"), (200, "ok\n"))
             status, text = lab.page(node, "/readyz")
@@ -34,7 +34,7 @@ class Pages(E2eTest):
     def test_bgp_command(self):
         """`berth bgp` in a pod shows the session, and each address with its next hops and attributes, or why it has none."""
         lab = self.lab
-        address = lab.service("shown")
+        address = lab.service("shown", annotations=dict(OPT_IN, **{"berth.kubesphere.io/bgp-med": "7"}))
         lab.api.create("services", service("nobody", selector={"app": "nobody"}))
         without = lab.address("nobody")
         pod = lab.pod_on("node1")["metadata"]["name"]
