@@ -6,12 +6,11 @@ has nothing. And the time of one Service's route beside its floor, with 10 and w
 """
 
 import contextlib
-import signal
 import time
 
-from route import BareNeighbour, RouteCounter, RouteMonitor, bare_block, make_bare_kind, one_floor, one_route
+from route import BareGobgpd, BareNeighbour, RouteCounter, RouteMonitor, bare_block, make_bare_kind, one_floor, one_route
 from system import wait_until
-from testbed import GROUP, PATIENCE, TREE, spread
+from testbed import GROUP, spread
 
 POOL, FIRST = "198.18.0.0/15", "198.18.0.0"
 FEW, SINGLES = 10, 20
@@ -90,23 +89,12 @@ def cold_berth(bed, counter, count, hops):
 
 
 def cold_bare(bed, counter, count, hops):
-    socket_path = bed.cluster.state_dir / "cold-gobgpd.sock"
     began = time.monotonic_ns()
     bed.bare("list", *KINDS)
     listed = time.monotonic_ns()
-    with open(bed.cluster.state_dir / "cold-gobgpd.log", "ab") as log:
-        gobgpd = bed.cluster.popen("control", [TREE / "out/bin/gobgpd", "--api-hosts", f"unix://{socket_path}", "--pprof-disable",
-                                               "--metrics-path="], stdout=log, stderr=log)
-    try:
-        while not socket_path.exists():
-            time.sleep(0.002)
+    with BareGobgpd(bed) as gobgpd:
         started = time.monotonic_ns()
-        bed.bare("routes", *hops, "--count", count, "--first-address", FIRST, "--gobgpd", socket_path,
-                 "--router", "172.30.0.1", "--router-id", bed.cluster.address("control"))
+        bed.bare("routes", *hops, "--count", count, "--first-address", FIRST, *gobgpd.flags)
         last = counter.wait(count, hops)
-    finally:
-        gobgpd.send_signal(signal.SIGKILL)
-        gobgpd.wait()
-        socket_path.unlink(missing_ok=True)
     return {"seconds": (last - began) / 1e9, "list": (listed - began) / 1e9, "start": (started - listed) / 1e9,
             "routes": (last - started) / 1e9}

@@ -15,7 +15,7 @@ import struct
 import threading
 import time
 
-from system import LabError, entered, wait_until
+from system import LabError, entered
 from talk import Talk
 from testbed import DEPLOY, GROUP, PATIENCE, SERVICES, SLICES, TREE, endpoints, service, spread
 
@@ -142,25 +142,43 @@ def bare_block(bare, block_name="v4-192.0.2.0-26"):
     return write
 
 
+class BareGobgpd:
+    """A gobgpd without Berth, on `control`; `flags` tell a bare client of it, and of the router that is to be its peer."""
+
+    def __init__(self, bed):
+        self._bed, self._socket = bed, bed.cluster.state_dir / "bare-gobgpd.sock"
+        self.flags = ("--gobgpd", self._socket, "--router", "172.30.0.1", "--router-id", bed.cluster.address("control"))
+
+    def __enter__(self):
+        with open(self._bed.cluster.state_dir / "bare-gobgpd.log", "ab") as log:
+            self._process = self._bed.cluster.popen("control", [TREE / "out/bin/gobgpd", "--api-hosts", f"unix://{self._socket}",
+                                                                "--pprof-disable", "--metrics-path="], stdout=log, stderr=log)
+        while not self._socket.exists():
+            if self._process.poll() is not None:
+                raise LabError("the bare gobgpd ended; see bare-gobgpd.log of the lab")
+            time.sleep(0.002)
+        return self
+
+    def __exit__(self, *_):
+        self._process.kill()
+        self._process.wait()
+        self._socket.unlink(missing_ok=True)
+
+
 class BareNeighbour(Talk):
     """A bare client that is a BGP neighbour of the router, too, by a gobgpd of its own."""
 
     def __init__(self, bed):
-        self._socket = bed.cluster.state_dir / "bare-gobgpd.sock"
-        super().__init__(bed, "--gobgpd", self._socket, "--router", "172.30.0.1", "--router-id", bed.cluster.address("control"))
+        self._gobgpd = BareGobgpd(bed)
+        super().__init__(bed, *self._gobgpd.flags)
 
     def __enter__(self):
-        with open(self._bed.cluster.state_dir / "bare-gobgpd.log", "ab") as log:
-            self._gobgpd = self._bed.cluster.popen("control", [TREE / "out/bin/gobgpd", "--api-hosts", f"unix://{self._socket}",
-                                                               "--pprof-disable", "--metrics-path="], stdout=log, stderr=log)
-        wait_until(self._socket.exists, 10, "the bare gobgpd")
+        self._gobgpd.__enter__()
         return super().__enter__()
 
     def __exit__(self, *_):
         super().__exit__()
-        self._gobgpd.kill()
-        self._gobgpd.wait()
-        self._socket.unlink(missing_ok=True)
+        self._gobgpd.__exit__()
 
     def routes(self, verb, address, *hops):
         self._say(verb, address, *hops)
@@ -180,14 +198,20 @@ class BareNeighbour(Talk):
 NEW, DELETE, DESTINATION, GATEWAY, MULTIPATH = 24, 25, 1, 5, 9   # RTM_*, RTA_*
 
 
+def route_socket(namespace):
+    """On which the kernel tells of IPv4 routes."""
+    with entered(namespace):
+        made = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+    made.setsockopt(socket.SOL_SOCKET, 33, 64 << 20)   # SO_RCVBUFFORCE
+    made.bind((0, 0x40))                               # RTMGRP_IPV4_ROUTE
+    return made
+
+
 class RouteMonitor:
     """Hears of IPv4 host routes of a namespace by netlink, with the time of each change."""
 
     def __init__(self, namespace):
-        with entered(namespace):
-            self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
-        self._socket.setsockopt(socket.SOL_SOCKET, 33, 64 << 20)   # SO_RCVBUFFORCE
-        self._socket.bind((0, 0x40))   # RTMGRP_IPV4_ROUTE
+        self._socket = route_socket(namespace)
         self._changes, self._routes, self._changed = [], {}, threading.Condition()
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -236,10 +260,7 @@ class RouteCounter:
     """Keeps what the kernel says of routes, with the time of each message, and reads it afterwards: nothing is to hold up the router."""
 
     def __init__(self, namespace):
-        with entered(namespace):
-            self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
-        self._socket.setsockopt(socket.SOL_SOCKET, 33, 64 << 20)   # SO_RCVBUFFORCE
-        self._socket.bind((0, 0x40))                               # RTMGRP_IPV4_ROUTE
+        self._socket = route_socket(namespace)
         self._socket.settimeout(0.5)
         self._heard, self._read, self._with, self._open = [], 0, set(), True
         threading.Thread(target=self._listen, daemon=True).start()
