@@ -43,34 +43,16 @@ bool RoutePlanner::update(const World& world, const AnsweringNodes& answering, I
   if (!world.services.synced() || !world.blocks.synced() || !world.nodes.synced() || !world.endpoint_slices.synced()) return false;
   now_ = now;
   Frame frame = look_at_nodes(world, answering);
-  std::set<IpAddress> concerned;
-  const bool known = read_changes(world, concerned);
+  const std::optional<RouteSources::Changes> changes = sources_.update(world);
   const bool aggregates = frame.conf &&
                           std::ranges::any_of(frame.conf->advertisements, [](const auto& a) { return !a.aggregates.empty(); });
-  if (known && planned_ && frame == frame_ && !aggregates) {
-    while (!due_.empty() && due_.begin()->first <= now_) {
-      concerned.insert(due_.begin()->second);
-      due_.erase(due_.begin());
-    }
-    for (const IpAddress& ip : concerned) plan_address(world, ip);
+  if (changes && planned_ && frame == frame_ && !aggregates) {
+    plan_changes(world, *changes);
   } else {
-    const BgpRoutes routes = std::exchange(plan_.routes, {});
-    const auto verdicts = std::exchange(plan_.verdicts, {});
     frame_ = std::move(frame);
-    advertiser_.emplace(frame_.conf ? &*frame_.conf : nullptr);
-    paths_of_audience_.clear();
-    read_everything(world);
-    const auto versions = std::pair{plan_.routes_version, plan_.verdicts_version};
-    for (const auto& [ip, blocks] : blocks_of_) plan_address(world, ip);
-    for (auto it = addresses_.begin(); it != addresses_.end();)  // of those that no block has any more
-      it = blocks_of_.contains(it->first) ? std::next(it) : addresses_.erase(it);
-    std::erase_if(ready_since_, [&](const auto& item) { return !held_by_.contains(item.first); });
-    plan_.routes_version = versions.first + (routes == plan_.routes ? 0 : 1);
-    plan_.verdicts_version = versions.second + (verdicts == plan_.verdicts ? 0 : 1);
-    planned_ = true;
-    audiences_changed_ = true;
+    plan_everything(world);
   }
-  for (const ObjectName& service : std::exchange(let_go_, {}))
+  for (const ObjectName& service : std::exchange(perhaps_without_, {}))
     if (!held_by_.contains(service)) ready_since_.erase(service);
   if (std::exchange(audiences_changed_, false) && plan_.advertising != advertiser_->numbered()) {
     plan_.advertising = advertiser_->numbered();
@@ -81,6 +63,34 @@ bool RoutePlanner::update(const World& world, const AnsweringNodes& answering, I
   for (const auto& [name, leaving] : leaving_)
     if (!plan_.wake_at || leaving.until < *plan_.wake_at) plan_.wake_at = leaving.until;
   return true;
+}
+
+void RoutePlanner::plan_changes(const World& world, const RouteSources::Changes& changes) {
+  std::set<IpAddress> concerned = changes.addresses;
+  for (const ObjectName& name : changes.services)
+    if (const auto held = held_by_.find(name); held != held_by_.end()) concerned.insert(held->second.begin(), held->second.end());
+  while (!due_.empty() && due_.begin()->first <= now_) {
+    concerned.insert(due_.begin()->second);
+    due_.erase(due_.begin());
+  }
+  for (const IpAddress& ip : concerned) plan_address(world, ip);
+}
+
+void RoutePlanner::plan_everything(const World& world) {
+  const BgpRoutes routes = std::exchange(plan_.routes, {});
+  const auto verdicts = std::exchange(plan_.verdicts, {});
+  const auto versions = std::pair{plan_.routes_version, plan_.verdicts_version};
+  advertiser_.emplace(frame_.conf ? &*frame_.conf : nullptr);
+  paths_of_audience_.clear();
+  held_by_.clear();
+  due_.clear();
+  for (const auto& [ip, blocks] : sources_.blocks()) plan_address(world, ip);
+  std::erase_if(addresses_, [&](const auto& item) { return !sources_.blocks().contains(item.first); });
+  std::erase_if(ready_since_, [&](const auto& item) { return !held_by_.contains(item.first); });
+  plan_.routes_version = versions.first + (routes == plan_.routes ? 0 : 1);
+  plan_.verdicts_version = versions.second + (verdicts == plan_.verdicts ? 0 : 1);
+  planned_ = true;
+  audiences_changed_ = true;
 }
 
 // -- nodes ------------------------------------------------------------------------------------------
@@ -151,83 +161,6 @@ bool RoutePlanner::is_planned(const World& world, const std::string& node) const
   return excluded != plan_.nodes.excluded.end() && berth::is_planned(excluded->second);
 }
 
-// -- what changed -----------------------------------------------------------------------------------
-
-// False if nobody knows.
-bool RoutePlanner::read_changes(const World& world, std::set<IpAddress>& concerned) {
-  std::set<std::string> blocks;
-  std::set<ObjectName> services, slices;
-  const bool of_blocks = world.blocks.changes().read(blocks_read_, [&](const std::string& name) { blocks.insert(name); });
-  const bool of_services = world.services.changes().read(services_read_, [&](const ObjectName& name) { services.insert(name); });
-  const bool of_slices = world.endpoint_slices.changes().read(slices_read_, [&](const ObjectName& name) { slices.insert(name); });
-  if (!of_blocks || !of_services || !of_slices) return false;
-  for (const std::string& name : blocks) note_block(world, name, concerned);
-  for (const ObjectName& name : slices) note_slice(world, name, services);
-  for (const ObjectName& name : services)
-    if (const auto held = held_by_.find(name); held != held_by_.end()) concerned.insert(held->second.begin(), held->second.end());
-  return true;
-}
-
-void RoutePlanner::read_everything(const World& world) {
-  addresses_of_block_.clear();
-  blocks_of_.clear();
-  held_by_.clear();
-  service_of_slice_.clear();
-  slices_of_.clear();
-  endpoints_.clear();
-  due_.clear();
-  std::set<IpAddress> addresses;
-  for (const auto& [name, block] : world.blocks.rows()) note_block(world, name, addresses);
-  for (const auto& [name, slice] : world.endpoint_slices.rows()) {
-    if (slice.service.empty()) continue;
-    const ObjectName service{name.space, slice.service};
-    service_of_slice_.emplace(name, service);
-    slices_of_[service].insert(name);
-    add_endpoints(slice, endpoints_[service]);
-  }
-}
-
-void RoutePlanner::note_block(const World& world, const std::string& name, std::set<IpAddress>& concerned) {
-  std::set<IpAddress>& known = addresses_of_block_[name];
-  for (const IpAddress& ip : known) {
-    concerned.insert(ip);
-    std::set<std::string>& blocks = blocks_of_[ip];
-    blocks.erase(name);
-    if (blocks.empty()) blocks_of_.erase(ip);
-  }
-  known.clear();
-  if (const AddressBlock* block = world.blocks.find(name); block != nullptr)
-    for (const auto& [ip, entry] : block->addresses) {
-      known.insert(ip);
-      concerned.insert(ip);
-      blocks_of_[ip].insert(name);
-    }
-  if (known.empty()) addresses_of_block_.erase(name);
-}
-
-void RoutePlanner::note_slice(const World& world, const ObjectName& name, std::set<ObjectName>& services) {
-  std::set<ObjectName> changed;
-  if (const auto before = service_of_slice_.find(name); before != service_of_slice_.end()) {
-    changed.insert(before->second);
-    std::set<ObjectName>& slices = slices_of_[before->second];
-    slices.erase(name);
-    if (slices.empty()) slices_of_.erase(before->second);
-    service_of_slice_.erase(before);
-  }
-  if (const EndpointSlice* slice = world.endpoint_slices.find(name); slice != nullptr && !slice->service.empty()) {
-    const ObjectName service{name.space, slice->service};
-    service_of_slice_.emplace(name, service);
-    slices_of_[service].insert(name);
-    changed.insert(service);
-  }
-  for (const ObjectName& service : changed) {
-    endpoints_.erase(service);
-    if (const auto slices = slices_of_.find(service); slices != slices_of_.end())
-      for (const ObjectName& one : slices->second) add_endpoints(*world.endpoint_slices.find(one), endpoints_[service]);
-  }
-  services.merge(changed);
-}
-
 // -- one address ------------------------------------------------------------------------------------
 
 void RoutePlanner::plan_address(const World& world, const IpAddress& ip) {
@@ -239,17 +172,10 @@ void RoutePlanner::plan_address(const World& world, const IpAddress& ip) {
   if (before.due) due_.erase({*before.due, ip});
   for (const ObjectName& holder : before.holders)
     if (const auto held = held_by_.find(holder); held != held_by_.end() && held->second.erase(ip) > 0 && held->second.empty())
-      held_by_.erase(held), let_go_.insert(holder);
-  const BlockEntry* entry = nullptr;
-  if (const auto blocks = blocks_of_.find(ip); blocks != blocks_of_.end())
-    for (const std::string& name : blocks->second) {
-      const AddressBlock* block = world.blocks.find(name);
-      const auto found = block->addresses.find(ip);
-      if (found != block->addresses.end() && !found->second.holders.empty() && entry == nullptr) entry = &found->second;
-    }
+      held_by_.erase(held), perhaps_without_.insert(holder);
   BgpRoutes routes;
   std::optional<RouteVerdict> verdict;
-  if (entry != nullptr) {
+  if (const BlockEntry* entry = sources_.held(world, ip); entry != nullptr) {
     Address& address = addresses_[ip];
     for (const Holder& holder : entry->holders) {
       address.holders.insert(holder.service);
@@ -286,8 +212,7 @@ void RoutePlanner::judge(const World& world,
       if (nodes.empty()) verdict.reason = RouteReason::not_published;
       continue;
     }
-    const auto found = endpoints_.find(holder.service);
-    const ServiceEndpoints* endpoints = found == endpoints_.end() ? nullptr : &found->second;
+    const ServiceEndpoints* endpoints = sources_.endpoints(holder.service);
     const Candidates chosen = candidates(*service, endpoints, reachable_, fresh_nodes(ip, *service, endpoints));
     if (nodes.empty()) verdict.reason = reason_of(chosen.reason);
     nodes.insert(chosen.nodes.begin(), chosen.nodes.end());

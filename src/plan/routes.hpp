@@ -15,6 +15,7 @@
 #include "model/world.hpp"
 #include "plan/advertise.hpp"
 #include "plan/candidates.hpp"
+#include "plan/route_sources.hpp"
 
 namespace berth {
 
@@ -72,7 +73,7 @@ class RoutePlanner {
   bool update(const World& world, const AnsweringNodes& answering, Instant now);
   [[nodiscard]] const RoutePlan& plan() const { return plan_; }
   [[nodiscard]] const RouteOptions& options() const { return options_; }
-  // The next update plans all anew, which makes no difference.
+  // The next update plans all anew, which makes no difference: for the test that says so.
   void plan_all_anew() { planned_ = false; }
 
  private:
@@ -104,11 +105,8 @@ class RoutePlanner {
   void let_go(const World& world, const AnsweringNodes& answering, std::set<std::string>& nodes);
   [[nodiscard]] bool is_planned(const World& world, const std::string& node) const;
 
-  bool read_changes(const World& world, std::set<IpAddress>& concerned);
-  void read_everything(const World& world);
-  void note_block(const World& world, const std::string& name, std::set<IpAddress>& concerned);
-  void note_slice(const World& world, const ObjectName& name, std::set<ObjectName>& services);
-
+  void plan_changes(const World& world, const RouteSources::Changes& changes);
+  void plan_everything(const World& world);
   void plan_address(const World& world, const IpAddress& ip);
   void judge(const World& world,
              const IpAddress& ip,
@@ -139,15 +137,9 @@ class RoutePlanner {
   std::map<std::string, Node> before_;  // nodes of the last plan, as they were
   std::map<std::string, Leaving> leaving_;  // nodes that are to leave, and whose routes are still there
 
-  ChangeLog<std::string>::Position blocks_read_ = 0;
-  ChangeLog<ObjectName>::Position services_read_ = 0, slices_read_ = 0;
-  std::map<std::string, std::set<IpAddress>> addresses_of_block_;
-  std::map<IpAddress, std::set<std::string>> blocks_of_;
+  RouteSources sources_;
   std::map<ObjectName, std::set<IpAddress>> held_by_;
-  std::set<ObjectName> let_go_;  // held an address, and perhaps does not any more
-  std::map<ObjectName, ObjectName> service_of_slice_;
-  std::map<ObjectName, std::set<ObjectName>> slices_of_;
-  std::map<ObjectName, ServiceEndpoints> endpoints_;
+  std::set<ObjectName> perhaps_without_;  // held an address, and perhaps do not any more
   std::map<IpAddress, Address> addresses_;
   std::set<std::pair<Instant, IpAddress>> due_;
   // Nodes with a ready endpoint of each Service of policy Local that holds an address, and since when; those that were there at first,

@@ -51,7 +51,7 @@ RoutePlan plan(const Objects& objects, RouteOptions options = {.node = "a"}, Ins
 }
 RouteReason reason_of(const RoutePlan& plan, std::string_view address = "192.0.2.1") { return plan.verdicts.at(ip(address)).reason; }
 
-// Changes objects at random, one by one as a watch does.
+// Changes objects at random. Several changes may be seen at once.
 class Churn {
  public:
   explicit Churn(std::uint32_t seed) : random_(seed) {
@@ -63,6 +63,11 @@ class Churn {
 
   void step() {
     now = now + std::chrono::milliseconds{one_of({0, 0, 10, 400, 1000, 2500})};
+    for (std::uint32_t i = one_of({1U, 1U, 2U, 8U}); i > 0; --i) change();
+  }
+
+ private:
+  void change() {
     switch (below(10)) {
       case 0: return change_node();
       case 1: return change_conf();
@@ -77,8 +82,6 @@ class Churn {
       default: return change_block();
     }
   }
-
- private:
   std::uint32_t below(std::uint32_t n) { return static_cast<std::uint32_t>(random_() % n); }
   template <class T>
   T one_of(std::initializer_list<T> of) {
@@ -182,6 +185,28 @@ TEST(Routes, WhatChangedIsPlannedAsIfAllWere) {
       ASSERT_TRUE(plan.verdicts_version != before.verdicts_version || plan.verdicts == before.verdicts) << step;
       before = plan;
     }
+  }
+}
+
+// A Service that was deleted and created anew has a slice of another name, and both may be seen at once, in the order of their names.
+TEST(Routes, OneSliceOfAServiceGoesWhileAnotherOneComes) {
+  Objects objects = ordinary();
+  objects.services[0].external_traffic_policy = TrafficPolicy::local;
+  World world;
+  fill(world, objects);
+  RoutePlanner planner{{.node = "a", .endpoint_delay = 0s}};
+  ASSERT_TRUE(planner.update(world, {}, at(1h)));
+  EXPECT_EQ(routes_of(planner.plan()), (Routes{route("192.0.2.1", "10.0.0.1")}));
+  const ObjectName old = objects.slices[0].name;
+  for (const std::string& name : {"0" + old.name, "z" + old.name}) {
+    fill(world, objects);
+    ASSERT_TRUE(planner.update(world, {}, at(1h)));
+    EndpointSlice other = slice(objects.services[0], {ready_on("b")});
+    other.name.name = name;
+    world.endpoint_slices.erase(old);
+    world.endpoint_slices.upsert(other);
+    ASSERT_TRUE(planner.update(world, {}, at(1h)));
+    EXPECT_EQ(routes_of(planner.plan()), (Routes{route("192.0.2.1", "10.0.0.2")})) << name;
   }
 }
 

@@ -140,6 +140,7 @@ class Process:
         self.process = None
 
     def start(self):
+        self.lab.processes[self.name] = self
         with open(self.log, "ab") as log:
             self.process = self.lab.cluster.popen(self.node, self.argv, stdout=log, stderr=log, start_new_session=True,
                                                   env=dict(os.environ, NODE_NAME="", POD_NAME=""))
@@ -152,6 +153,7 @@ class Process:
         """Returns the exit status."""
         if self.process is None:
             return None
+        self.lab.processes.pop(self.name, None)
         send(self.process.pid, how)
         return self.process.wait(seconds)
 
@@ -200,6 +202,7 @@ class Lab:
         self.program = pathlib.Path(program or PROGRAM).resolve()
         self.scratch = cluster.state_dir / "e2e"
         self.scratch.mkdir(exist_ok=True)
+        self.processes = {}   # of Berth, that nobody ended
         self._installed = None
 
     # -- Berth, installed or not
@@ -413,6 +416,13 @@ users:
         texts = [self.cluster.kubectl("logs", "-n", SPACE, pod["metadata"]["name"], *previous, check=False)
                  for pod in self.berth_pods() for previous in ((), ("--previous",))]
         return "\n".join(texts + [path.read_text(errors="replace") for path in sorted(self.scratch.glob("*.log"))])
+
+    def crashes(self):
+        """Berths that ended though nobody ended them: how, and their last words."""
+        for process in self.processes.values():
+            if not process.alive():
+                yield f"{process.name} ended with status {process.process.returncode}; its last words:"
+                yield from process.text().splitlines()[-12:]
 
     def save_evidence(self, folder):
         """What is needed to understand a failure."""

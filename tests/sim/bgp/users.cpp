@@ -172,7 +172,7 @@ std::string BgpUsers::hold() {
   service.type = ServiceType::load_balancer;
   service.external_traffic_policy = rng_.chance(0.4) ? TrafficPolicy::local : TrafficPolicy::cluster;
   cluster_.put(service);
-  write_slice(address.service);
+  write_slices(address.service);
   BlockEntry entry;
   entry.holders.push_back({.service = address.service, .uid = uid, .state = HolderState::held, .mark = ""});
   entry.pool = address.pool;
@@ -212,7 +212,7 @@ void BgpUsers::note_before(const Address& address) {
 
 void BgpUsers::free_later(const Address& address) {
   later(some(50ms, 800ms), [this, address] {
-    if (const Service* known = cluster_.find<Service>(address.service); known != nullptr) cluster_.remove<Service>(known->name);
+    if (cluster_.find<Service>(address.service) != nullptr) delete_service_and_slices(address.service);
   });
   later(some(900ms, 2s), [this, address] { change_entry(address, std::nullopt); });
 }
@@ -224,29 +224,45 @@ std::string BgpUsers::delete_service() {
   const Address address = addresses_[chosen->first];
   held_.erase(chosen);
   note_before(address);
-  cluster_.remove<Service>(address.service);
+  delete_service_and_slices(address.service);
   later(some(100ms, 3s), [this, address] { change_entry(address, std::nullopt); });
   return "Service " + address.service.to_string() + " is deleted";
 }
 
-void BgpUsers::write_slice(const ObjectName& service) {
+// One slice or two; each has a name that was never there before, or is an old one that changed. As Kubernetes does, it deletes those that
+// are not needed any more after it wrote the others.
+void BgpUsers::write_slices(const ObjectName& service) {
   stirred_[service] = time_.now();
-  EndpointSlice slice;
-  slice.name = {service.space, service.name + "-slice"};
-  slice.service = service.name;
+  std::vector<ObjectName>& names = slices_[service];
+  const std::vector<ObjectName> before = names;
+  if (rng_.chance(0.3)) names.clear();
+  names.resize(rng_.chance(0.3) ? 2 : 1);
+  std::vector<EndpointSlice> slices(names.size());
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    if (names[i].name.empty()) names[i] = {service.space, fmt::format("{}-{:04x}", service.name, rng_.below(0x10000))};
+    slices[i].name = names[i];
+    slices[i].service = service.name;
+  }
   const double many = rng_.fraction();
   for (std::size_t i = 0; i < nodes_; ++i) {
     const std::string node = fmt::format("n{}", i);
-    if (rng_.chance(many)) slice.endpoints.push_back({node, true, true, false});
-    if (rng_.chance(0.1)) slice.endpoints.push_back({node, false, true, true});
+    if (rng_.chance(many)) slices[rng_.below(slices.size())].endpoints.push_back({node, true, true, false});
+    if (rng_.chance(0.1)) slices[rng_.below(slices.size())].endpoints.push_back({node, false, true, true});
   }
-  cluster_.put(std::move(slice));
+  for (EndpointSlice& slice : slices) cluster_.put(std::move(slice));
+  for (const ObjectName& name : before)
+    if (std::ranges::find(names, name) == names.end()) cluster_.remove<EndpointSlice>(name);
+}
+
+void BgpUsers::delete_service_and_slices(const ObjectName& service) {
+  cluster_.remove<Service>(service);
+  for (const ObjectName& name : std::exchange(slices_[service], {})) cluster_.remove<EndpointSlice>(name);
 }
 
 std::string BgpUsers::move_endpoints() {
   if (held_.empty()) return "nothing";
   const auto chosen = std::next(held_.begin(), static_cast<std::ptrdiff_t>(rng_.below(held_.size())));
-  write_slice(addresses_[chosen->first].service);
+  write_slices(addresses_[chosen->first].service);
   return "endpoints of " + addresses_[chosen->first].service.to_string() + " move";
 }
 

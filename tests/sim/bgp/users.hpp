@@ -71,7 +71,8 @@ class BgpUsers {
   [[nodiscard]] AddressBlock block_of(const IpAddress& ip);
   void change_entry(const Address& address, std::optional<BlockEntry> entry);
   void free_later(const Address& address);
-  void write_slice(const ObjectName& service);
+  void write_slices(const ObjectName& service);
+  void delete_service_and_slices(const ObjectName& service);
   std::vector<BgpConf::Advertisement> some_advertisements();
   void note_left(const Node& node);
   void note_before(const Address& address);
@@ -105,6 +106,7 @@ class BgpUsers {
   std::set<std::string> unknown_;              // of those, what the speaker never saw well
   std::map<IpAddress, Instant> touched_;
   std::map<ObjectName, Instant> stirred_;
+  std::map<ObjectName, std::vector<ObjectName>> slices_;  // of each Service
   Instant touched_server_;
   std::optional<std::uint32_t> as_;
   bool conf_is_bad_ = false;
