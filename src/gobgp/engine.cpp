@@ -13,7 +13,6 @@
 #include <optional>
 #include <set>
 #include <string>
-#include <tuple>
 #include <utility>
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
@@ -24,10 +23,11 @@
 #include "base/turns.hpp"
 #include "gobgp/client.hpp"
 #include "gobgp/log.hpp"
+#include "gobgp/mirror.hpp"
 #include "gobgp/policies.hpp"
+#include "gobgp/process.hpp"
 #include "gobgp/sessions.hpp"
 #include "gobgp/translate.hpp"
-#include "os/supervisor.hpp"
 #include "speak/bgp/diff.hpp"
 #include "speak/bgp/words.hpp"
 
@@ -37,6 +37,7 @@ namespace {
 using namespace std::chrono_literals;
 using gobgp::Api;
 using gobgp::Audiences;
+using gobgp::Mirror;
 
 constexpr Duration ping_interval = 5s;
 constexpr int misses_to_kill = 2;  // calls in a row that met their deadline
@@ -45,34 +46,6 @@ constexpr Duration terminate_patience = 2s;
 constexpr Duration watch_again_after = 100ms;
 // So long new sessions wait for routes that can't be changed; less than routers keep those of a former process.
 constexpr Duration load_patience = 20s;
-
-std::string socket_of(const GobgpOptions& options) { return options.run_directory + "/gobgpd.sock"; }
-
-class RealProcess final : public gobgp::Process {
- public:
-  RealProcess(asio::any_io_executor executor, Timers& timers, Rng& rng, const GobgpOptions& options)
-      : supervisor_(std::move(executor),
-                    timers,
-                    rng,
-                    {.name = "gobgpd",
-                     .arguments = {options.program, "--api-hosts", "unix://" + socket_of(options), "--pprof-disable", "--metrics-path="},
-                     .environment = options.environment,
-                     .socket = socket_of(options),
-                     .on_line = [this](std::string_view line) { logs_(line); }}) {}
-  asio::awaitable<void> run(std::function<void()> up, std::function<void()> down, std::function<void(std::string_view)> logs) override {
-    logs_ = std::move(logs);
-    return supervisor_.run(std::move(up), std::move(down));
-  }
-  std::uint64_t starts() const override { return supervisor_.starts(); }
-  const std::string& last_error() const override { return supervisor_.last_error(); }
-  asio::awaitable<void> terminate(Duration patience) override { return supervisor_.terminate(patience); }
-  void kill() override { supervisor_.kill(); }
-  void stop_restarting() override { supervisor_.stop_restarting(); }
-
- private:
-  std::function<void(std::string_view)> logs_ = [](std::string_view) {};
-  Supervisor supervisor_;
-};
 
 // Of several things to do all are tried, and the first error is told.
 class FirstError {
@@ -134,7 +107,7 @@ class GobgpEngine final : public BgpEngine {
   asio::awaitable<Result<std::vector<BgpPeerStatus>>> peers() override {
     const auto client = client_;
     if (!client) co_return fail(not_running());
-    if (!mirror_.global) co_return std::vector<BgpPeerStatus>{};
+    if (!mirror_.serves()) co_return std::vector<BgpPeerStatus>{};
     auto listed = co_await client->list_peers();
     if (!listed) co_return fail(note_error(listed.error()));
     std::vector<BgpPeerStatus> out;
@@ -149,8 +122,8 @@ class GobgpEngine final : public BgpEngine {
 
   BgpRoutes routes() const override {
     BgpRoutes out;
-    if (mirror_.global)
-      for (const auto& [route, path] : mirror_.routes) out.emplace_hint(out.end(), route, path.path);
+    if (mirror_.serves())
+      for (const auto& [route, path] : mirror_.has().routes) out.emplace_hint(out.end(), route, path.path);
     return out;
   }
 
@@ -174,13 +147,13 @@ class GobgpEngine final : public BgpEngine {
     stopped_ = true;
     FirstError errors;
     bool stopped = false;
-    if (const auto client = client_; client && mirror_.global) {
+    if (const auto client = client_; client && mirror_.serves()) {
       if (how == BgpStop::drain) errors.note(co_await withdraw_all(*client), "withdraw all routes");
       stopped = errors.note(co_await client->stop_bgp(how == BgpStop::restart), "stop BGP");
     }
     // SIGTERM says goodbye to routers, who would drop the routes; a kill does not.
     if (!stopped && how == BgpStop::restart) process_->kill();
-    mirror_.global.reset();
+    mirror_.stopped();
     co_await process_->terminate(terminate_patience);
     co_return errors.result();
   }
@@ -202,17 +175,10 @@ class GobgpEngine final : public BgpEngine {
     if (!stopped_) changed_();
   }
 
-  // What was known of the engine is not true of the next one. The numbers of paths are kept: a router
-  // that still has them sees them refreshed instead of replaced.
   void forget() {
     policies_.forget();
     sessions_ = {};
-    cut_off_.clear();
-    mirror_.global.reset();
-    mirror_.peers.clear();
-    mirror_.audiences.reset();
-    foreign_.clear();
-    returning_.clear();
+    mirror_.forget();
     tell_again_ = true;  // perhaps
     not_changed_since_.reset();
     read_back_needed_ = true;
@@ -277,15 +243,15 @@ class GobgpEngine final : public BgpEngine {
     log::write(gobgp::level_of(line), "gobgpd", {{"line", line}});
     const auto trouble = gobgp::session_trouble(line);
     if (!trouble) return;
-    const auto peer = mirror_.peers.find(trouble->neighbor);
-    if (peer == mirror_.peers.end()) return;
+    const auto peer = mirror_.has().peers.find(trouble->neighbor);
+    if (peer == mirror_.has().peers.end()) return;
     sessions_.note(peer->second, *trouble, timers_.now());
     changed_();
   }
 
   void note_event(const api::PeerState& state) {
     const auto neighbor = IpAddress::parse(state.neighbor_address());
-    if (!neighbor || !mirror_.peers.contains(*neighbor)) return;
+    if (!neighbor || !mirror_.has().peers.contains(*neighbor)) return;
     if (sessions_.note(*neighbor, state, timers_.now())) session_lost_.ring();
   }
 
@@ -304,7 +270,7 @@ class GobgpEngine final : public BgpEngine {
 
   asio::awaitable<void> renew(std::set<IpAddress> due) {
     const auto client = client_;
-    if (!client || !mirror_.global || stopped_) co_return;
+    if (!client || !mirror_.serves() || stopped_) co_return;
     const auto listed = co_await client->list_peers();
     if (!listed) {
       note_error(listed.error());
@@ -313,8 +279,8 @@ class GobgpEngine final : public BgpEngine {
     for (const api::Peer& shown : *listed) {
       const auto neighbor = IpAddress::parse(shown.conf().neighbor_address());
       if (!neighbor || !due.contains(*neighbor) || gobgp::is_established(shown.state()) || gobgp::is_cut_off(shown)) continue;
-      const auto known = mirror_.peers.find(*neighbor);
-      if (known == mirror_.peers.end() || client != client_) continue;
+      const auto known = mirror_.has().peers.find(*neighbor);
+      if (known == mirror_.has().peers.end() || client != client_) continue;
       const BgpPeerConfig peer = known->second;
       const bool restarting = shown.graceful_restart().local_restarting();
       sessions_.renewed(*neighbor, timers_.now());
@@ -363,7 +329,7 @@ class GobgpEngine final : public BgpEngine {
     const bool known = read_back_needed_;  // that something went wrong: then a difference is no drift
     if (const auto read = co_await read_back(); !read) co_return;
     co_await try_those_cut_off();
-    const std::size_t differences = diff(*desired, mirror_).size() + foreign_.size();
+    const std::size_t differences = diff(*desired, mirror_.has()).size() + mirror_.foreign();
     if (differences == 0 && !has_to_tell_again()) co_return;
     if (!known && differences > 0) {
       counters_.drift_repaired += differences;
@@ -376,7 +342,7 @@ class GobgpEngine final : public BgpEngine {
 
   // gobgpd would never try them again by itself.
   asio::awaitable<void> try_those_cut_off() {
-    for (const std::string& neighbor : std::exchange(cut_off_, {})) {
+    for (const std::string& neighbor : mirror_.take_cut_off()) {
       const auto client = client_;
       if (!client) co_return;
       if (const auto done = co_await client->enable_peer(neighbor); !done) note_error(done.error());
@@ -398,7 +364,7 @@ class GobgpEngine final : public BgpEngine {
     if (global->asn() == 0) {
       // Started once more it would keep its peers, and lose its policies.
       const auto peers = co_await client->list_peers();
-      if (mirror_.global || (peers && !peers->empty())) {
+      if (mirror_.serves() || (peers && !peers->empty())) {
         process_->kill();
         co_return fail(ErrorCode::internal, "gobgpd has peers and says that it runs no BGP: it is started anew");
       }
@@ -415,60 +381,9 @@ class GobgpEngine final : public BgpEngine {
       std::ranges::move(*listed, std::back_inserter(paths));
     }
     if (client != client_) co_return fail(not_running());
-    const bool adopted = !mirror_.global;
-    take_global(gobgp::from_api(*global));
-    take_peers(*peers);
-    take_paths(paths);
-    if (adopted && desired_)  // whoever began it may have died before it was done
-      for (const BgpPeerConfig& peer : desired_->peers)
-        if (!mirror_.peers.contains(peer.neighbor)) returning_.insert(peer.neighbor);
+    mirror_.take(*global, *peers, paths, desired_.get());
     read_back_needed_ = false;
     co_return Result<>{};
-  }
-
-  // gobgpd fills in defaults, and does not show all it was told. What it shows is compared with how it
-  // would show what we know; where that agrees, what we know stands.
-  void take_global(const std::optional<BgpGlobal>& shown) {
-    const std::optional<BgpGlobal> known = mirror_.global;
-    mirror_.global = shown;
-    if (!shown) return;
-    for (const auto& guess : {desired_ ? desired_->global : std::nullopt, known})
-      if (guess && gobgp::as_shown(*guess) == *shown) mirror_.global = guess;
-  }
-
-  void take_peers(const std::vector<api::Peer>& peers) {
-    const auto known = std::exchange(mirror_.peers, {});
-    cut_off_.clear();
-    for (const api::Peer& peer : peers) {
-      if (gobgp::is_cut_off(peer)) cut_off_.push_back(peer.conf().neighbor_address());
-      auto shown = gobgp::peer_from_api(peer);
-      if (!shown) continue;
-      const BgpPeerConfig* guess = nullptr;
-      if (desired_)
-        for (const BgpPeerConfig& wanted : desired_->peers)
-          if (shows(wanted, *shown)) guess = &wanted;
-      // What was acknowledged before what is wished: a field that gobgpd does not show may differ in these two.
-      if (const auto before = known.find(shown->neighbor); before != known.end() && shows(before->second, *shown)) guess = &before->second;
-      mirror_.peers.insert_or_assign(shown->neighbor, guess != nullptr ? *guess : *shown);
-      returning_.erase(shown->neighbor);
-    }
-  }
-
-  [[nodiscard]] bool shows(const BgpPeerConfig& peer, const BgpPeerConfig& shown) const {
-    return mirror_.global && peer.neighbor == shown.neighbor && gobgp::as_shown(peer, *mirror_.global) == shown;
-  }
-
-  void take_paths(const std::vector<api::Path>& paths) {
-    mirror_.routes.clear();
-    foreign_.clear();
-    for (const api::Path& path : paths) {
-      if (gobgp::is_received(path)) continue;
-      const auto read = gobgp::path_from_api(path);
-      if (read && read->path.id != 0 && mirror_.routes.emplace(read->route, read->path).second) continue;
-      api::Path removal = path;
-      removal.set_is_withdraw(true);
-      foreign_.push_back(std::move(removal));
-    }
   }
 
   // -- making it so -----------------------------------------------------------------------------------
@@ -478,19 +393,18 @@ class GobgpEngine final : public BgpEngine {
     if (read_back_needed_) {
       if (auto read = co_await read_back(); !read) co_return read;
     }
-    const BgpSteps steps = diff(desired, mirror_);
+    const BgpSteps steps = diff(desired, mirror_.has());
     policies_.take(desired.policy);
     if (steps.stop_server) {
       if (auto stopped = co_await stop_server(desired.global.has_value()); !stopped) co_return stopped;
     }
     if (steps.start_server) {
-      for (const BgpPeerConfig& peer : desired.peers) returning_.insert(peer.neighbor);
+      mirror_.expect_back(desired.peers);
       if (auto started = co_await start_server(*desired.global, desired.audiences); !started) co_return started;
     }
     const auto client = client_;
     if (!client) co_return fail(not_running());
     FirstError errors;
-    if (steps.start_server || steps.stop_server) foreign_.clear();
     for (const IpAddress& neighbor : steps.delete_peers)
       if (errors.note(co_await delete_peer(*client, neighbor), "delete peer " + neighbor.to_string())) sessions_.forget(neighbor);
     if (steps.widen_audiences && !errors.note(co_await note_policies(policies_.widen(*client, desired.audiences)), "set policies"))
@@ -506,9 +420,9 @@ class GobgpEngine final : public BgpEngine {
       errors.note(co_await set_peer(*client, peer, false, false), "change peer " + peer.neighbor.to_string());
     // Nobody new while gobgpd might pass on what routers tell it; nor, for a while, before the routes are right: End-of-RIB would come
     // too early, or a router would hear what is not for it any more.
-    if (!mirror_.audiences || (not_changed_since_ && timers_.now() < *not_changed_since_ + load_patience)) co_return errors.result();
+    if (!mirror_.has().audiences || (not_changed_since_ && timers_.now() < *not_changed_since_ + load_patience)) co_return errors.result();
     for (const BgpPeerConfig& peer : steps.add_peers)
-      errors.note(co_await set_peer(*client, peer, true, returning_.contains(peer.neighbor)), "add peer " + peer.neighbor.to_string());
+      errors.note(co_await set_peer(*client, peer, true, mirror_.is_expected_back(peer.neighbor)), "add peer " + peer.neighbor.to_string());
     co_return errors.result();
   }
 
@@ -520,14 +434,14 @@ class GobgpEngine final : public BgpEngine {
       co_return errors.note(co_await change_routes(client, steps.add_routes, steps.withdraw_routes), "change routes");
     if (!errors.note(co_await change_routes(client, steps.add_routes, {}), "change routes")) co_return false;
     if (!errors.note(co_await tell_again(client), "tell routes again")) {
-      mirror_.audiences.reset();
+      mirror_.forget_policies();
       co_return false;
     }
     tell_again_ = false;
     co_return errors.note(co_await change_routes(client, {}, steps.withdraw_routes), "change routes");
   }
 
-  [[nodiscard]] bool has_to_tell_again() const { return tell_again_ && mirror_.global.has_value(); }
+  [[nodiscard]] bool has_to_tell_again() const { return tell_again_ && mirror_.serves(); }
 
   // But not those that gobgpd has told nothing yet since it started: they get all as it is when that is over, and until then it would
   // keep changes to itself, withdrawals too.
@@ -572,54 +486,38 @@ class GobgpEngine final : public BgpEngine {
       co_return guarded;
     }
     if (client != client_) co_return fail(not_running());
-    mirror_ = {.global = global, .peers = {}, .routes = {}, .audiences = audiences, .policy = policies_.text()};
+    mirror_.started(global);
+    mirror_.put_policies(audiences, policies_.text());
     co_return Result<>{};
   }
 
-  using RouteSteps = std::vector<BgpSteps::RouteStep>;
-  asio::awaitable<Result<>> change_routes(Api& client, const RouteSteps& add, const RouteSteps& withdraw) {
-    std::vector<api::Path> paths;
-    paths.reserve(add.size() + withdraw.size() + foreign_.size());
-    // A foreign path whose number one of ours is given is replaced by that; its removal would be that of ours.
-    const auto number = [](const api::Path& path) {
-      return std::tuple{path.nlri().prefix().prefix(), path.nlri().prefix().prefix_len(), path.identifier()};
-    };
-    std::set<std::tuple<std::string, std::uint32_t, std::uint32_t>> given;
-    for (const auto& step : add) {
-      paths.push_back(gobgp::to_api(step.route, step.id, step.path));
-      if (!foreign_.empty()) given.insert(number(paths.back()));
-    }
-    for (const auto& step : withdraw) paths.push_back(gobgp::withdrawal(step.route, step.id));
-    std::ranges::copy_if(foreign_, std::back_inserter(paths), [&](const api::Path& path) { return !given.contains(number(path)); });
+  asio::awaitable<Result<>> change_routes(Api& client, const Mirror::RouteSteps& add, const Mirror::RouteSteps& withdraw) {
+    std::vector<api::Path> paths = mirror_.messages(add, withdraw);
     if (paths.empty()) co_return Result<>{};
     const auto sent = co_await client.change_paths(std::move(paths));
     if (!sent) co_return fail(note_error(sent.error()));
-    foreign_.clear();
-    for (const auto& step : add) mirror_.routes.insert_or_assign(step.route, BgpMirror::Path{step.id, step.path});
-    for (const auto& step : withdraw) mirror_.routes.erase(step.route);
+    mirror_.changed(add, withdraw);
     counters_.paths_added += add.size();
     counters_.paths_withdrawn += withdraw.size();
     co_return Result<>{};
   }
 
   asio::awaitable<Result<>> note_policies(asio::awaitable<Result<>> sending) {
-    mirror_.audiences.reset();  // nobody knows, until it is done
+    mirror_.forget_policies();  // nobody knows, until it is done
     if (const auto sent = co_await std::move(sending); !sent) co_return fail(note_error(sent.error()));
-    mirror_.audiences = policies_.audiences();
-    mirror_.policy = policies_.text();
+    mirror_.put_policies(policies_.audiences(), policies_.text());
     co_return Result<>{};
   }
 
   asio::awaitable<Result<>> set_peer(Api& client, const BgpPeerConfig& peer, bool is_new, bool restarting) {
-    if (!mirror_.global) co_return fail(not_running());
-    api::Peer message = gobgp::to_api(peer, *mirror_.global, restarting);
+    if (!mirror_.serves()) co_return fail(not_running());
+    api::Peer message = gobgp::to_api(peer, *mirror_.has().global, restarting);
     const auto done = is_new ? co_await client.add_peer(std::move(message)) : co_await client.update_peer(std::move(message));
     if (!done) co_return fail(note_error(done.error()));
     ++counters_.peers_changed;
-    const auto before = mirror_.peers.find(peer.neighbor);
-    const bool other_limit = before != mirror_.peers.end() && before->second.families != peer.families;
-    mirror_.peers.insert_or_assign(peer.neighbor, peer);
-    returning_.erase(peer.neighbor);
+    const auto before = mirror_.has().peers.find(peer.neighbor);
+    const bool other_limit = before != mirror_.has().peers.end() && before->second.families != peer.families;
+    mirror_.put(peer);
     // It may have been cut off by the former limit.
     if (other_limit && !peer.admin_down)
       if (const auto enabled = co_await client.enable_peer(peer.neighbor.to_string()); !enabled)
@@ -631,22 +529,20 @@ class GobgpEngine final : public BgpEngine {
     const auto done = co_await client.delete_peer(neighbor.to_string());
     if (!done) co_return fail(note_error(done.error()));
     ++counters_.peers_changed;
-    mirror_.peers.erase(neighbor);
+    mirror_.erase(neighbor);
     co_return Result<>{};
   }
 
   // -- draining ---------------------------------------------------------------------------------------
 
   asio::awaitable<Result<>> withdraw_all(Api& client) {
-    std::vector<api::Path> paths;
-    for (const auto& [route, path] : mirror_.routes) paths.push_back(gobgp::withdrawal(route, path.id));
-    std::ranges::copy(foreign_, std::back_inserter(paths));
+    std::vector<api::Path> paths = mirror_.withdrawals_of_all();
     if (paths.empty()) co_return Result<>{};
     const auto sent_before = co_await updates_sent(client);
-    const std::size_t withdrawn = mirror_.routes.size();
+    const std::size_t withdrawn = mirror_.has().routes.size();
     if (const auto sent = co_await client.change_paths(std::move(paths)); !sent) co_return fail(note_error(sent.error()));
     counters_.paths_withdrawn += withdrawn;
-    mirror_.routes.clear();
+    mirror_.withdrew_all();
     // Until every session that is up has sent something since.
     const Instant give_up = timers_.now() + options_.drain_patience;
     while (timers_.now() < give_up) {
@@ -686,14 +582,11 @@ class GobgpEngine final : public BgpEngine {
   std::function<void()> changed_ = [] {};
   std::shared_ptr<Api> client_;  // there is one while the process answers
   std::shared_ptr<const BgpDesired> desired_;
-  BgpMirror mirror_;
+  Mirror mirror_;
   gobgp::Sessions sessions_;
   gobgp::Policies policies_;
-  std::set<IpAddress> returning_;  // peers whose routers may hold what a former process told them: not added to this one yet
   std::optional<Instant> not_changed_since_;  // routes are not as they should be, though that was tried
   bool tell_again_ = true;  // somebody was left out, and not all was told again since
-  std::vector<std::string> cut_off_;  // sessions that ended because the router sent too much
-  std::vector<api::Path> foreign_;  // withdrawals of paths that are nothing we would add
   bool read_back_needed_ = true;
   bool stopped_ = false;
   int misses_ = 0;
@@ -704,10 +597,10 @@ class GobgpEngine final : public BgpEngine {
 }  // namespace
 
 std::unique_ptr<BgpEngine> make_gobgp_engine(asio::any_io_executor executor, Timers& timers, Rng& rng, GobgpOptions options) {
-  auto process = std::make_unique<RealProcess>(executor, timers, rng, options);
+  auto process = gobgp::make_process(executor, timers, rng, options);
   return make_gobgp_engine(
       executor, timers, std::move(process),
-      [executor, socket = socket_of(options)] { return std::make_shared<gobgp::Client>(executor, socket); }, std::move(options));
+      [executor, socket = gobgp::socket_of(options)] { return std::make_shared<gobgp::Client>(executor, socket); }, std::move(options));
 }
 
 std::unique_ptr<BgpEngine> make_gobgp_engine(asio::any_io_executor executor,

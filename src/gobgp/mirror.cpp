@@ -1,0 +1,132 @@
+#include "gobgp/mirror.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <iterator>
+#include <optional>
+#include <tuple>
+
+#include "gobgp/translate.hpp"
+
+namespace berth::gobgp {
+
+void Mirror::forget() {
+  has_.global.reset();
+  has_.peers.clear();
+  has_.audiences.reset();
+  foreign_.clear();
+  returning_.clear();
+  cut_off_.clear();
+}
+
+// -- read back --------------------------------------------------------------------------------------
+
+void Mirror::take(const api::Global& global,
+                  const std::vector<api::Peer>& peers,
+                  const std::vector<api::Path>& paths,
+                  const BgpDesired* desired) {
+  const auto shown = from_api(global);
+  const std::optional<BgpGlobal> known = std::exchange(has_.global, shown);
+  if (shown)
+    for (const auto& guess : {desired != nullptr ? desired->global : std::nullopt, known})
+      if (guess && as_shown(*guess) == *shown) has_.global = guess;
+  take_peers(peers, desired);
+  take_paths(paths);
+  if (known || desired == nullptr) return;
+  for (const BgpPeerConfig& peer : desired->peers)  // whoever began it may have died before it was done
+    if (!has_.peers.contains(peer.neighbor)) returning_.insert(peer.neighbor);
+}
+
+void Mirror::take_peers(const std::vector<api::Peer>& peers, const BgpDesired* desired) {
+  const auto known = std::exchange(has_.peers, {});
+  cut_off_.clear();
+  for (const api::Peer& peer : peers) {
+    if (is_cut_off(peer)) cut_off_.push_back(peer.conf().neighbor_address());
+    auto shown = peer_from_api(peer);
+    if (!shown) continue;
+    const BgpPeerConfig* guess = nullptr;
+    if (desired != nullptr)
+      for (const BgpPeerConfig& wanted : desired->peers)
+        if (shows(wanted, *shown)) guess = &wanted;
+    // What was acknowledged before what is wished: a field that gobgpd does not show may differ in these two.
+    if (const auto before = known.find(shown->neighbor); before != known.end() && shows(before->second, *shown)) guess = &before->second;
+    put(guess != nullptr ? *guess : *shown);
+  }
+}
+
+bool Mirror::shows(const BgpPeerConfig& peer, const BgpPeerConfig& shown) const {
+  return has_.global && peer.neighbor == shown.neighbor && as_shown(peer, *has_.global) == shown;
+}
+
+void Mirror::take_paths(const std::vector<api::Path>& paths) {
+  has_.routes.clear();
+  foreign_.clear();
+  for (const api::Path& path : paths) {
+    if (is_received(path)) continue;
+    const auto read = path_from_api(path);
+    if (read && read->path.id != 0 && has_.routes.emplace(read->route, read->path).second) continue;
+    api::Path removal = path;
+    removal.set_is_withdraw(true);
+    foreign_.push_back(std::move(removal));
+  }
+}
+
+// -- acknowledged -----------------------------------------------------------------------------------
+
+void Mirror::started(const BgpGlobal& global) {
+  has_ = {.global = global, .peers = {}, .routes = {}, .audiences = std::nullopt, .policy = {}};
+  foreign_.clear();
+}
+
+void Mirror::put(const BgpPeerConfig& peer) {
+  has_.peers.insert_or_assign(peer.neighbor, peer);
+  returning_.erase(peer.neighbor);
+}
+
+void Mirror::changed(const RouteSteps& add, const RouteSteps& withdraw) {
+  foreign_.clear();
+  for (const auto& step : add) has_.routes.insert_or_assign(step.route, BgpMirror::Path{step.id, step.path});
+  for (const auto& step : withdraw) has_.routes.erase(step.route);
+}
+
+void Mirror::withdrew_all() {
+  foreign_.clear();
+  has_.routes.clear();
+}
+
+void Mirror::put_policies(Audiences audiences, std::string users) {
+  has_.audiences = std::move(audiences);
+  has_.policy = std::move(users);
+}
+
+void Mirror::expect_back(const std::vector<BgpPeerConfig>& peers) {
+  for (const BgpPeerConfig& peer : peers) returning_.insert(peer.neighbor);
+}
+
+// -- messages ---------------------------------------------------------------------------------------
+
+std::vector<api::Path> Mirror::messages(const RouteSteps& add, const RouteSteps& withdraw) const {
+  std::vector<api::Path> out;
+  out.reserve(add.size() + withdraw.size() + foreign_.size());
+  // A foreign path whose number one of ours is given is replaced by that; its removal would be that of ours.
+  const auto number = [](const api::Path& path) {
+    return std::tuple{path.nlri().prefix().prefix(), path.nlri().prefix().prefix_len(), path.identifier()};
+  };
+  std::set<std::tuple<std::string, std::uint32_t, std::uint32_t>> given;
+  for (const auto& step : add) {
+    out.push_back(to_api(step.route, step.id, step.path));
+    if (!foreign_.empty()) given.insert(number(out.back()));
+  }
+  for (const auto& step : withdraw) out.push_back(withdrawal(step.route, step.id));
+  std::ranges::copy_if(foreign_, std::back_inserter(out), [&](const api::Path& path) { return !given.contains(number(path)); });
+  return out;
+}
+
+std::vector<api::Path> Mirror::withdrawals_of_all() const {
+  std::vector<api::Path> out;
+  for (const auto& [route, path] : has_.routes) out.push_back(withdrawal(route, path.id));
+  std::ranges::copy(foreign_, std::back_inserter(out));
+  return out;
+}
+
+}  // namespace berth::gobgp
