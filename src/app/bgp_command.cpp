@@ -19,6 +19,7 @@
 
 #include "base/asio.hpp"
 #include "base/result.hpp"
+#include "speak/bgp/words.hpp"
 
 namespace berth {
 namespace {
@@ -84,6 +85,12 @@ std::string sessions(const json::object& desired, const json::object& actual) {
     rows.push_back({text_at(entry.as_object(), "object"), neighbor, state, up ? text_at(session, "uptime") : "", text_at(bfd, "state"),
                     detection != nullptr && detection->is_number() ? fmt::format("{:.0f} ms", detection->to_number<double>() * 1000) : "",
                     why});
+  }
+  for (const json::value& entry : array_at(desired, "ranges")) {
+    if (!entry.is_object()) continue;
+    const std::string object = text_at(entry.as_object(), "object");
+    const bool has_routers = std::ranges::any_of(rows, [&](const Row& row) { return row.front() == object; });
+    if (!has_routers) rows.push_back({object, text_at(entry.as_object(), "neighbors"), "", "", "", "", std::string{nobody_called_text}});
   }
   return rows.size() == 1 ? "no BgpPeer for this node\n" : columns(rows);
 }

@@ -12,6 +12,7 @@ TEST(BgpCommand, ShowsSessionsRoutesAndWhyNot) {
   EXPECT_EQ(rendered(R"({"desired": {
       "bgp": {"global": {"as": 65001},
               "peers": [{"object": "tor", "neighbor": "192.0.2.1"}, {"object": "spine", "neighbor": "192.0.2.2"}],
+              "ranges": [{"object": "leafs", "neighbors": "10.9.0.0/24"}, {"object": "spine", "neighbors": "192.0.2.0/24"}],
               "paths": [{"address": "203.0.113.1", "prefixLength": 32, "nextHop": "10.0.0.1", "offers": [
                           {"communities": ["65000:1", "large:1:2:3"], "med": 5, "to": ["tor"]}, {"to": ["spine"], "asPathPrepend": 2}]},
                         {"address": "203.0.113.1", "prefixLength": 32, "nextHop": "10.0.0.2", "offers": [
@@ -27,9 +28,10 @@ TEST(BgpCommand, ShowsSessionsRoutesAndWhyNot) {
     "actual": {"bgp": {"sessions": [{"neighbor": "192.0.2.1", "state": "ESTABLISHED", "uptime": "2026-11-27T08:00:00Z", "lastError": ""},
                                     {"neighbor": "192.0.2.2", "state": "ACTIVE", "uptime": "", "lastError": "connection refused"}],
                        "bfd": {"sessions": [{"neighbor": "192.0.2.1", "state": "Up", "detectionSeconds": 0.15, "bgpHeldDown": ""}]}}}})"),
-            "PEER   NEIGHBOR   STATE        SINCE                 BFD  DETECTION  WHY NOT\n"
-            "tor    192.0.2.1  ESTABLISHED  2026-11-27T08:00:00Z  Up   150 ms     -\n"
-            "spine  192.0.2.2  ACTIVE       -                     -    -          connection refused\n"
+            "PEER   NEIGHBOR     STATE        SINCE                 BFD  DETECTION  WHY NOT\n"
+            "tor    192.0.2.1    ESTABLISHED  2026-11-27T08:00:00Z  Up   150 ms     -\n"
+            "spine  192.0.2.2    ACTIVE       -                     -    -          connection refused\n"
+            "leafs  10.9.0.0/24  -            -                     -    -          no router of this range has connected yet\n"
             "\n"
             "ADDRESS          SERVICE      NEXT HOPS          ATTRIBUTES                                        WHY NOT\n"
             "203.0.113.1      default/web  node1,node2        tor: 65000:1,large:1:2:3 MED 5; spine: prepend 2  -\n"

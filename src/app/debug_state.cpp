@@ -95,8 +95,9 @@ json::array offers(const BgpPath& path, const BgpDesired& desired) {
     json::object one = attributes(all);
     if (offer.prepend > 0) one["asPathPrepend"] = offer.prepend;
     json::array to;
-    for (const BgpPeerConfig& peer : desired.peers)
-      if (offer.peers.contains(peer.neighbor)) to.push_back(json::value(peer.object));
+    for (const BgpPeerConfig& peer : desired.peers)  // of a range there may be several
+      if (offer.peers.contains(peer.neighbor) && std::ranges::find(to, json::value(peer.object)) == to.end())
+        to.push_back(json::value(peer.object));
     one["to"] = std::move(to);
     out.push_back(std::move(one));
   }
@@ -125,6 +126,9 @@ json::object desired_bgp(const BgpSpeaker& speaker) {
                      {"peerAs", peer.peer_as},
                      {"password", !peer.auth_password.empty()}});
   out["peers"] = std::move(peers);
+  json::array ranges;
+  for (const BgpNeighborRange& range : speaker.ranges()) ranges.push_back({{"object", range.object}, {"neighbors", range.text}});
+  out["ranges"] = std::move(ranges);
   json::array problems;
   for (const BgpProblem& problem : speaker.problems())
     problems.push_back({{"kind", problem.kind}, {"name", problem.name}, {"text", problem.text}});

@@ -40,6 +40,7 @@
 #include "reconcile/controller.hpp"
 #include "reconcile/world_keeper.hpp"
 #include "speak/bgp/speaker.hpp"
+#include "speak/bgp/words.hpp"
 
 namespace berth {
 namespace {
@@ -103,6 +104,13 @@ struct Speaking {
     if (speaker.applied()) announced_nodes = speaker.route_plan().next_hops;
     out.server = BgpConf::NodeStatus{desired.global->router_id, desired.global->as, announced_nodes};
     for (const BgpPeerConfig& peer : desired.peers) out.sessions.emplace_back(peer.object, session_of(peer));
+    for (const BgpNeighborRange& range : speaker.ranges())
+      if (std::ranges::find(desired.peers, range.object, &BgpPeerConfig::object) == desired.peers.end()) {
+        BgpPeerStatus& none = out.sessions.emplace_back(range.object, BgpPeerStatus{}).second;
+        none.neighbor_address = range.text;
+        none.session_state = SessionState::idle;
+        none.last_error = nobody_called_text;
+      }
     return out;
   }
 

@@ -4,6 +4,7 @@
 #include <iterator>
 #include <map>
 #include <optional>
+#include <tuple>
 #include <utility>
 
 #include <fmt/format.h>
@@ -176,6 +177,22 @@ void write_peer(const BgpDesired& desired, const BgpPeerConfig& peer, std::uint1
   text.line("}}");
 }
 
+// BIRD listens for the protocols that it has. So for those who may connect before they have one there is a neighbour that never does:
+// the dummy address of RFC 7600, and one of the prefix of RFC 6666 that goes nowhere.
+void write_listeners(const BgpDesired& desired, Text& text) {
+  if (desired.global->listen_port <= 0) return;
+  for (const auto& [family, channel, nobody] : {std::tuple{IpFamily::v4, "ipv4", "192.0.0.8"}, {IpFamily::v6, "ipv6", "100::8"}}) {
+    if (std::ranges::find(desired.ranges, family, [](const IpRange& range) { return range.first.family; }) == desired.ranges.end())
+      continue;
+    text.line("protocol bgp listen_{} {{", channel);
+    text.line("  local port {} as {};", desired.global->listen_port, desired.global->as);
+    text.line("  neighbor {} external;", nobody);
+    text.line("  multihop; passive yes; graceful restart no;");
+    text.line("  {} {{ import none; export none; }};", channel);
+    text.line("}}");
+  }
+}
+
 // A process that is started again holds its routes back until every router said what it has, or this time is over.
 std::uint32_t recovery_time(const BgpDesired& desired) {
   std::uint32_t out = 1;
@@ -208,6 +225,7 @@ Result<Configuration> configuration(const BgpDesired& desired, std::uint16_t idl
   text.line("router id {};", router_id->to_string());
   text.line("graceful restart wait {};", recovery_time(desired));
   write_routes(desired, text);
+  write_listeners(desired, text);
   for (const BgpPeerConfig& peer : desired.peers) {
     if (const auto why = why_not(peer))
       out.refused.push_back({ErrorCode::invalid, fmt::format("add peer {}: {}", peer.neighbor.to_string(), *why)});

@@ -47,6 +47,18 @@ std::string refused_by_bird(const std::string& text) {
   return out;
 }
 
+TEST(Configuration, ItListensForThoseOfARange) {
+  BgpDesired desired = ordinary();
+  desired.ranges = {{ip("192.0.2.0"), ip("192.0.2.255")}};
+  EXPECT_EQ(text_of(desired).find("listen_"), std::string::npos) << "nobody is to connect";
+  desired.global->listen_port = 179;
+  EXPECT_NE(text_of(desired).find("protocol bgp listen_ipv4 {"), std::string::npos);
+  EXPECT_EQ(text_of(desired).find("listen_ipv6"), std::string::npos);
+  desired.ranges.push_back({ip("2001:db8::"), ip("2001:db8::ffff")});
+  EXPECT_NE(text_of(desired).find("protocol bgp listen_ipv6 {"), std::string::npos);
+  EXPECT_EQ(refused_by_bird(text_of(desired)), "");
+}
+
 TEST(Configuration, ASmallOneReadsLikeThis) {
   BgpDesired desired = ordinary();
   desired.routes = {{{ip("203.0.113.1"), ip("10.0.0.1")}, {}},

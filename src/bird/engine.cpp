@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <map>
+#include <set>
 #include <tuple>
 #include <utility>
 
@@ -27,6 +28,7 @@
 #include "base/turns.hpp"
 #include "bird/configuration.hpp"
 #include "bird/control.hpp"
+#include "bird/log.hpp"
 #include "bird/replies.hpp"
 #include "os/files.hpp"
 #include "os/supervisor.hpp"
@@ -43,15 +45,7 @@ constexpr Duration look_again_after = 20ms;  // lines come in bursts
 constexpr int misses_to_kill = 2;  // questions in a row that met their deadline
 constexpr Duration start_patience = 10s;
 constexpr Duration terminate_patience = 2s;
-
-log::Level level_of(std::string_view line) {
-  const auto is = [line](std::string_view word) { return line.find(word) != std::string_view::npos; };
-  // Without an address of our own for a family there is no other next hop than those of the routes, which is how it should be.
-  if (is("Missing next hop address")) return log::Level::debug;
-  if (is("<ERR>") || is("<FATAL>") || is("<BUG>") || is("<CRIT>")) return log::Level::error;
-  if (is("<WARN>") || is("<AUTH>")) return log::Level::warning;
-  return is("<") ? log::Level::debug : log::Level::warning;  // before it has read where to log it says what is wrong
-}
+constexpr std::size_t most_callers = 1000;  // between two looks
 
 // A port below those that the system gives to connections and that Kubernetes gives to Services, so that none of them takes it.
 std::uint16_t unused_port(Rng& rng) {
@@ -136,6 +130,8 @@ class BirdEngine final : public BgpEngine {
   // Before it is needed there is none to be missed.
   bool running() const override { return up_ || !asked_; }
 
+  std::set<IpAddress> take_callers() override { return std::exchange(callers_, {}); }
+
   BgpEngineCounters counters() const override {
     BgpEngineCounters out = counters_;
     out.starts = supervisor_.starts();
@@ -196,11 +192,15 @@ class BirdEngine final : public BgpEngine {
   }
 
   void note_line(std::string_view line) {
-    const log::Level level = level_of(line);
+    const log::Level level = bird::level_of(line);
     log::write(level, "bird", {{"line", line}});
     if (level == log::Level::error || (level == log::Level::warning && !up_)) last_complaint_ = line;
     if (line.find("Cannot open listening socket") != std::string_view::npos) {
       idle_port_ = 0;  // if it is that; a port that was asked for stays
+      changed_();
+    }
+    if (const auto caller = bird::caller(line); caller && callers_.size() < most_callers) {
+      callers_.insert(*caller);
       changed_();
     }
     look_.ring();
@@ -422,6 +422,7 @@ class BirdEngine final : public BgpEngine {
   std::map<std::string, ProtocolState> protocols_;  // as looked at last
   std::map<std::string, std::uint32_t> flaps_;
   std::string last_complaint_;
+  std::set<IpAddress> callers_;
   BgpEngineCounters counters_;
 };
 

@@ -44,6 +44,7 @@ constexpr int misses_to_kill = 2;  // calls in a row that met their deadline
 constexpr Duration restart_patience = 5s;
 constexpr Duration terminate_patience = 2s;
 constexpr Duration watch_again_after = 100ms;
+constexpr std::size_t most_callers = 1000;  // between two looks
 // So long new sessions wait for routes that can't be changed; less than routers keep those of a former process.
 constexpr Duration load_patience = 20s;
 
@@ -134,6 +135,8 @@ class GobgpEngine final : public BgpEngine {
     for (std::string& problem : policies_.problems()) out.push_back({"", std::move(problem)});
     return out;
   }
+
+  std::set<IpAddress> take_callers() override { return std::exchange(callers_, {}); }
 
   BgpEngineCounters counters() const override {
     BgpEngineCounters out = counters_;
@@ -241,6 +244,10 @@ class GobgpEngine final : public BgpEngine {
 
   void note_line(std::string_view line) {
     log::write(gobgp::level_of(line), "gobgpd", {{"line", line}});
+    if (const auto caller = gobgp::caller(line); caller && callers_.size() < most_callers) {
+      callers_.insert(*caller);
+      changed_();
+    }
     const auto trouble = gobgp::session_trouble(line);
     if (!trouble) return;
     const auto peer = mirror_.has().peers.find(trouble->neighbor);
@@ -585,6 +592,7 @@ class GobgpEngine final : public BgpEngine {
   Mirror mirror_;
   gobgp::Sessions sessions_;
   gobgp::Policies policies_;
+  std::set<IpAddress> callers_;
   std::optional<Instant> not_changed_since_;  // routes are not as they should be, though that was tried
   bool tell_again_ = true;  // somebody was left out, and not all was told again since
   bool read_back_needed_ = true;

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <span>
+#include <utility>
 
 #include <boost/json/parse.hpp>
 #include <fmt/format.h>
@@ -85,18 +86,37 @@ std::string_view words_of(std::string_view reason) {
   return found != known.end() ? found->second : std::string_view{};
 }
 
-}  // namespace
-
-std::optional<SessionTrouble> session_trouble(std::string_view line) {
+// What is said of a machine.
+struct Line {
+  IpAddress about;
+  json::object object;
+};
+std::optional<Line> read_line(std::string_view line) {
   if (line.size() > longest_line || !line.starts_with('{') || line.find("\"Key\"") == std::string_view::npos) return std::nullopt;
   json::error_code error;
-  const json::value read = json::parse(line, error);
+  json::value read = json::parse(line, error);
   if (error || !read.is_object()) return std::nullopt;
-  const json::object& object = read.get_object();
-  const auto neighbor = IpAddress::parse(text_of(object, "Key"));
-  if (!neighbor) return std::nullopt;
+  const auto about = IpAddress::parse(text_of(read.get_object(), "Key"));
+  if (!about) return std::nullopt;
+  return Line{*about, std::move(read.get_object())};
+}
+
+}  // namespace
+
+std::optional<IpAddress> caller(std::string_view line) {
+  constexpr std::string_view message = "Can't find configuration for a new passive connection";
+  if (line.find(message) == std::string_view::npos) return std::nullopt;
+  const auto read = read_line(line);
+  if (!read || text_of(read->object, "msg") != message) return std::nullopt;
+  return read->about;
+}
+
+std::optional<SessionTrouble> session_trouble(std::string_view line) {
+  const auto read = read_line(line);
+  if (!read) return std::nullopt;
+  const json::object& object = read->object;
   const std::string_view message = text_of(object, "msg");
-  SessionTrouble out{*neighbor, {}};
+  SessionTrouble out{read->about, {}};
   if (message == "Peer Down") {
     out.text = words_of(text_of(object, "Reason"));
     out.vague = true;

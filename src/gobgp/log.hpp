@@ -21,6 +21,9 @@ struct SessionTrouble {
 // Absent: the line is about something else, or not understood.
 std::optional<SessionTrouble> session_trouble(std::string_view line);
 
+// Who connected, if the line says that there is no peer with that address.
+std::optional<IpAddress> caller(std::string_view line);
+
 // One JSON object a line; its level decides ours. Its info is detail to us.
 log::Level level_of(std::string_view line);
 

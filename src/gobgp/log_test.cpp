@@ -24,6 +24,15 @@ TEST(Log, NotificationsAreTold) {
             "NOTIFICATION received from the router: unknown error (code 77, subcode -1)");
 }
 
+TEST(Log, WhoConnectsWithoutBeingKnown) {
+  const auto calls = [](std::string_view rest) { return caller(line_of(rest)); };
+  EXPECT_EQ(calls(R"("Topic":"Server","msg":"Can't find configuration for a new passive connection")"), IpAddress::parse("192.0.2.1"));
+  EXPECT_FALSE(calls(R"("msg":"Peer Up")"));
+  EXPECT_FALSE(calls(R"("msg":"Peer Up","Reason":"Can't find configuration for a new passive connection")"));
+  EXPECT_FALSE(caller(R"({"msg":"Can't find configuration for a new passive connection","Key":"fe80::1%eth0"})"));
+  EXPECT_FALSE(caller("Can't find configuration for a new passive connection"));
+}
+
 TEST(Log, TheAsIsTheRoutersFaultOnlyIfWeSaySo) {
   EXPECT_TRUE(session_trouble(line_of(R"("msg":"sent notification","Code":2,"Subcode":2)"))->wrong_router_as);
   EXPECT_FALSE(session_trouble(line_of(R"("msg":"received notification","Code":2,"Subcode":2)"))->wrong_router_as);

@@ -120,6 +120,7 @@ struct BgpDesired {
   BgpRoutes routes;
   std::map<std::uint32_t, std::vector<BgpOffer>> audiences;  // no router is in two offers of one
   std::string policy;  // what routes go through before they are sent, in the engine's language; empty: none
+  std::vector<IpRange> ranges = {};  // machines that may connect, and are peers then
   bool operator==(const BgpDesired&) const = default;
 };
 

@@ -88,8 +88,8 @@ BgpPeer in_group(BgpPeer peer, const BgpPeer& group) {
 
 class Configurer {
  public:
-  Configurer(const World& world, const std::string& node, const BgpDesired& previous)
-      : world_(world), node_(node), self_(world.nodes.find(node)), previous_(previous) {}
+  Configurer(const World& world, const std::string& node, const BgpDesired& previous, const std::set<IpAddress>& callers)
+      : world_(world), node_(node), self_(world.nodes.find(node)), previous_(previous), callers_(callers) {}
 
   BgpConfiguration run() {
     const BgpConf* conf = world_.bgp_confs.find("default");
@@ -110,6 +110,11 @@ class Configurer {
   }
 
  private:
+  struct Neighbor {
+    IpRange range;  // of one address, mostly
+    std::string text;
+  };
+
   // What they say is used by plan/advertise.hpp.
   void check_advertisements(const BgpConf& conf) {
     const Advertiser advertiser{&conf};
@@ -188,12 +193,13 @@ class Configurer {
     }
     if (conf.listen_port > 0) return conf.listen_port;
     const bool passive = std::ranges::any_of(out_.peers, &BgpPeerConfig::passive);
-    return passive ? 179 : -1;
+    return passive || !out_.ranges.empty() ? 179 : -1;
   }
 
   void configure_peers(const BgpConf& conf) {
     std::set<IpAddress> taken;
     std::set<std::string> groups;
+    std::vector<std::pair<BgpPeerConfig, IpRange>> ranges;  // after those that have an address of their own
     for (const auto& [name, peer] : world_.bgp_peers.rows()) groups.insert(peer.peer_group);
     for (const auto& [name, written] : world_.bgp_peers.rows()) {
       if (written.deleting || is_cni_duty(written.labels)) continue;
@@ -206,10 +212,16 @@ class Configurer {
       }
       const BgpPeer& peer = *joined;
       if (peer.node_selector && !peer.node_selector->matches(self_->labels)) continue;
-      auto config = configure_peer(conf, peer);
+      const auto neighbor = neighbor_of(peer);
+      auto config = neighbor ? configure_peer(conf, peer, *neighbor) : fail(neighbor.error());
       if (!config) {
         report(peer, config.error().text);
         keep_previous(name, taken);
+        continue;
+      }
+      if (neighbor->range.first != neighbor->range.last) {
+        note_range(conf, peer, *neighbor);
+        ranges.emplace_back(std::move(*config), neighbor->range);
         continue;
       }
       if (!taken.insert(config->neighbor).second) {
@@ -219,7 +231,29 @@ class Configurer {
       }
       out_.peers.push_back(std::move(*config));
     }
+    for (const auto& [config, range] : ranges) take_callers(config, range, taken);
     std::ranges::sort(out_.peers, {}, &BgpPeerConfig::neighbor);
+  }
+
+  void note_range(const BgpConf& conf, const BgpPeer& peer, const Neighbor& neighbor) {
+    if (conf.listen_port == -1)
+      report(peer, fmt::format("spec.conf.neighborAddress {} is a range, whose routers connect: but spec.listenPort of the BgpConf is -1, "
+                               "which is for none",
+                               neighbor.text));
+    for (const BgpNeighborRange& other : out_.ranges)
+      if (other.range.overlaps(neighbor.range))
+        report(peer, fmt::format("spec.conf.neighborAddress {} overlaps {} of the BgpPeer \"{}\", who has the routers that are in both",
+                                 neighbor.text, other.text, other.object));
+    out_.ranges.push_back({peer.name, neighbor.text, neighbor.range});
+  }
+
+  void take_callers(const BgpPeerConfig& of_all, const IpRange& range, std::set<IpAddress>& taken) {
+    for (auto caller = callers_.lower_bound(range.first); caller != callers_.end() && range.contains(*caller); ++caller) {
+      if (!taken.insert(*caller).second) continue;
+      BgpPeerConfig& config = out_.peers.emplace_back(of_all);
+      config.neighbor = *caller;
+      if (config.bfd) config.bfd->neighbor = *caller;
+    }
   }
 
   Result<BgpPeer> join(const BgpPeer& peer) const {
@@ -238,21 +272,26 @@ class Configurer {
       if (before.object == object && taken.insert(before.neighbor).second) out_.peers.push_back(before);
   }
 
-  Result<BgpPeerConfig> configure_peer(const BgpConf& conf, const BgpPeer& peer) {
+  // Of a range: with its first address in the place of the router's.
+  Result<BgpPeerConfig> configure_peer(const BgpConf& conf, const BgpPeer& peer, const Neighbor& of) {
     const auto refuse = [](std::string text) { return fail(ErrorCode::invalid, std::move(text)); };
-    if (!peer.has_conf) return refuse("spec.conf is missing: give spec.conf.neighborAddress and spec.conf.peerAs");
-    const auto neighbor = neighbor_of(peer);
-    if (!neighbor) return fail(neighbor.error());
+    const IpAddress neighbor = of.range.first;
+    const bool is_range = of.range.first != of.range.last;
     if (peer.peer_as == 0) return refuse("spec.conf.peerAs is 0: set the router's AS number, 1 to 4294967295");
     if (peer.remote_port > 65535) return refuse(fmt::format("spec.transport.remotePort {} is not from 1 to 65535", peer.remote_port));
     if (peer.ebgp_multihop_ttl > 255)
       return refuse(fmt::format("spec.ebgpMultihop.multihopTtl {} is not from 1 to 255", peer.ebgp_multihop_ttl));
-    auto bfd = configure_bfd(peer, *neighbor);
+    auto bfd = configure_bfd(peer, neighbor);
     if (!bfd) return fail(bfd.error());
     const auto password = password_of(peer);
     if (!password) return fail(password.error());
+    if (is_range && !password->empty())
+      return refuse(
+          fmt::format("spec.conf.neighborAddress {} is a range, which can't have a password: TCP MD5 (RFC 2385) is by address; "
+                      "take authPassword or passwordSecret out, or write a BgpPeer for each router",
+                      of.text));
     const auto local = IpAddress::parse(peer.local_address);
-    if (!peer.local_address.empty() && (!local || local->family != neighbor->family))
+    if (!peer.local_address.empty() && (!local || local->family != neighbor.family))
       return refuse(fmt::format("spec.transport.localAddress \"{}\" is no IP address of the family of the router's",
                                 clipped(peer.local_address, 60)));
     if (peer.bind_interface.size() > 15 || peer.bind_interface.find_first_of("/ \t\n") != std::string::npos)
@@ -264,7 +303,7 @@ class Configurer {
     const auto remote = IpAddress::parse(peer.remote_address);
     if (!peer.remote_address.empty() && !remote)
       return refuse(fmt::format("spec.transport.remoteAddress \"{}\" is no IP address", clipped(peer.remote_address, 60)));
-    if (remote && *remote != *neighbor)
+    if (remote && *remote != neighbor)
       report(peer, fmt::format("spec.transport.remoteAddress {} has no effect: GoBGP connects to spec.conf.neighborAddress; put it there",
                                peer.remote_address));
     const std::uint32_t own = peer.local_as != 0 ? peer.local_as : rack_as(conf).value_or(conf.as);
@@ -288,7 +327,7 @@ class Configurer {
     out.connect_retry_s = *retry;
     out.minimum_advertisement_interval_s = *spacing;
     out.object = peer.name;
-    out.neighbor = *neighbor;
+    out.neighbor = neighbor;
     out.peer_as = peer.peer_as;
     out.local_as = peer.local_as;
     out.auth_password = *password;
@@ -312,7 +351,7 @@ class Configurer {
     if (conf.graceful_restart) apply_graceful_restart(*conf.graceful_restart, out);
     if (peer.graceful_restart) apply_graceful_restart(*peer.graceful_restart, out);
     if (out.bfd && out.graceful_restart && !out.helper_only) out.bfd->restart_time = std::chrono::seconds{out.restart_time_s};
-    auto families = configure_families(conf, peer, *neighbor, out.graceful_restart);
+    auto families = configure_families(conf, peer, neighbor, out.graceful_restart);
     if (!families) return fail(families.error());
     out.families = std::move(*families);
     for (auto& family : out.families)
@@ -320,7 +359,8 @@ class Configurer {
     return out;
   }
 
-  Result<IpAddress> neighbor_of(const BgpPeer& peer) const {
+  Result<Neighbor> neighbor_of(const BgpPeer& peer) const {
+    if (!peer.has_conf) return fail(ErrorCode::invalid, "spec.conf is missing: give spec.conf.neighborAddress and spec.conf.peerAs");
     const std::string& key = peer.neighbor_annotation;
     if (!key.empty() && !peer.neighbor_address.empty())
       return fail(ErrorCode::invalid, "spec.conf.neighborAddress and neighborAddressAnnotation exclude each other: take one out");
@@ -333,12 +373,15 @@ class Configurer {
                                                     node_, clipped(key, 100)));
       text = annotation->second;
     }
-    if (const auto neighbor = IpAddress::parse(text)) return *neighbor;
+    if (const auto neighbor = IpAddress::parse(text)) return Neighbor{{*neighbor, *neighbor}, text};
+    if (text.find('/') != std::string::npos)
+      if (const auto range = parse_ip_range(text)) return Neighbor{*range, text};
+    const std::string_view wanted = "is no IP address, and no range like 192.0.2.0/24";
     if (!key.empty())
       return fail(ErrorCode::invalid, fmt::format("spec.conf.neighborAddressAnnotation: \"{}\", which the annotation \"{}\" of the Node {} "
-                                                  "says, is no IP address",
-                                                  clipped(text, 60), clipped(key, 100), node_));
-    return fail(ErrorCode::invalid, fmt::format("field Spec.Conf.NeighborAddress invalid: \"{}\" is no IP address", clipped(text, 60)));
+                                                  "says, {}",
+                                                  clipped(text, 60), clipped(key, 100), node_, wanted));
+    return fail(ErrorCode::invalid, fmt::format("field Spec.Conf.NeighborAddress invalid: \"{}\" {}", clipped(text, 60), wanted));
   }
 
   Result<std::string> password_of(const BgpPeer& peer) const {
@@ -422,13 +465,17 @@ class Configurer {
   const std::string& node_;
   const Node* self_;
   const BgpDesired& previous_;
+  const std::set<IpAddress>& callers_;
   BgpConfiguration out_;
 };
 
 }  // namespace
 
-BgpConfiguration plan_bgp_configuration(const World& world, const std::string& node, const BgpDesired& previous) {
-  return Configurer{world, node, previous}.run();
+BgpConfiguration plan_bgp_configuration(const World& world,
+                                        const std::string& node,
+                                        const BgpDesired& previous,
+                                        const std::set<IpAddress>& callers) {
+  return Configurer{world, node, previous, callers}.run();
 }
 
 }  // namespace berth

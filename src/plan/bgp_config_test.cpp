@@ -32,12 +32,12 @@ struct Given {
   std::vector<Node> nodes = {node("a", "10.0.0.1")};
   std::vector<PasswordSecret> passwords = {};
 };
-BgpConfiguration plan(Given given, const BgpDesired& previous = {}) {
+BgpConfiguration plan(Given given, const BgpDesired& previous = {}, const std::set<IpAddress>& callers = {}) {
   return plan_bgp_configuration(world({.nodes = std::move(given.nodes),
                                        .confs = std::move(given.confs),
                                        .peers = std::move(given.peers),
                                        .passwords = std::move(given.passwords)}),
-                                "a", previous);
+                                "a", previous, callers);
 }
 BgpDesired as_desired(const BgpConfiguration& from) { return {from.global, from.peers, {}, {}, from.policy}; }
 std::string first_problem(const BgpConfiguration& from) { return from.problems.empty() ? "" : from.problems.front().text; }
@@ -93,6 +93,49 @@ TEST(BgpConfig, AGroupThatIsNoneChangesNothing) {
                                      peer("b", "", [](BgpPeer& p) { p.peer_group = "c"; }), peer("c", "")}});
   EXPECT_SAYS(first_problem(chain), "the BgpPeer \"b\" is in a group itself");
   EXPECT_TRUE(chain.peers.empty());
+}
+
+TEST(BgpConfig, WhoeverConnectsOfARangeIsAPeer) {
+  const auto leafs = peer("leafs", "192.0.2.0/24", [](BgpPeer& p) { p.bfd = BgpPeer::Bfd{}; });
+  const BgpConfiguration nobody = plan({.peers = {leafs}});
+  EXPECT_TRUE(nobody.peers.empty() && nobody.problems.empty());
+  EXPECT_EQ(nobody.ranges, (std::vector<BgpNeighborRange>{{"leafs", "192.0.2.0/24", {ip("192.0.2.0"), ip("192.0.2.255")}}}));
+  EXPECT_EQ(nobody.global->listen_port, 179) << "for those to come";
+
+  const std::set<IpAddress> callers{ip("192.0.1.255"), ip("192.0.2.7"), ip("192.0.2.200"), ip("192.0.3.0"), ip("2001:db8::7")};
+  const BgpConfiguration two = plan({.peers = {leafs}}, {}, callers);
+  ASSERT_EQ(two.peers.size(), 2U);
+  EXPECT_EQ(two.peers[0].neighbor, ip("192.0.2.7"));
+  EXPECT_EQ(two.peers[0].bfd->neighbor, ip("192.0.2.7"));
+  EXPECT_EQ(two.peers[1].neighbor, ip("192.0.2.200"));
+  EXPECT_EQ(two.peers[1].object, "leafs");
+  EXPECT_EQ(two.peers[1].peer_as, 65100U);
+}
+
+TEST(BgpConfig, ABgpPeerWithTheAddressComesBeforeARange) {
+  const auto one = peer("z", "192.0.2.7", [](BgpPeer& p) { p.hold_time = "9"; });
+  const BgpConfiguration got = plan({.peers = {peer("a", "192.0.2.0/24"), peer("b", "192.0.2.0/25"), one}}, {},
+                                    {ip("192.0.2.7"), ip("192.0.2.8")});
+  ASSERT_EQ(got.peers.size(), 2U);
+  EXPECT_EQ(got.peers[0].object, "z");
+  EXPECT_EQ(got.peers[1].object, "a");
+  EXPECT_EQ(first_problem(got),
+            "spec.conf.neighborAddress 192.0.2.0/25 overlaps 192.0.2.0/24 of the BgpPeer \"a\", who has the routers "
+            "that are in both");
+}
+
+TEST(BgpConfig, WhatARangeCanNotHaveIsTold) {
+  const std::set<IpAddress> callers{ip("192.0.2.7")};
+  const auto with_password = peer("leafs", "192.0.2.0/24", [](BgpPeer& p) { p.auth_password = "secret"; });
+  const BgpConfiguration before = plan({.peers = {peer("leafs", "192.0.2.0/24")}}, {}, callers);
+  const BgpConfiguration refused = plan({.peers = {with_password}}, as_desired(before), callers);
+  EXPECT_SAYS(first_problem(refused), "TCP MD5 (RFC 2385) is by address");
+  EXPECT_EQ(refused.peers, before.peers) << "a bad edit ends no session";
+  const auto deaf = [](BgpConf& c) { c.listen_port = -1; };
+  EXPECT_SAYS(first_problem(plan({.confs = {conf(deaf)}, .peers = {peer("leafs", "192.0.2.0/24")}})), "spec.listenPort");
+  for (const char* text : {"192.0.2.0/33", "192.0.2.0/", "/24", "192.0.2.0-192.0.2.9", "192.0.2.0/24,192.0.3.0/24"})
+    EXPECT_SAYS(first_problem(plan({.peers = {peer("leafs", text)}})), "is no IP address, and no range like 192.0.2.0/24");
+  EXPECT_EQ(plan({.peers = {peer("leaf", "192.0.2.7/32")}}).peers.size(), 1U) << "a range of one is an address";
 }
 
 TEST(BgpConfig, WithoutAConfNamedDefaultThereIsNoBgp) {

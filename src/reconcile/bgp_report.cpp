@@ -36,6 +36,17 @@ bool same_state(const BgpPeerStatus& a, const BgpPeerStatus& b) {
          (!a.bfd || (a.bfd->state == b.bfd->state && a.bfd->downs == b.bfd->downs && a.bfd->detection_time == b.bfd->detection_time));
 }
 
+// A status has room for one session of a node: one that is up, if any of the range's is.
+std::map<std::string, BgpPeerStatus> one_of_each(const std::vector<std::pair<std::string, BgpPeerStatus>>& sessions) {
+  std::map<std::string, BgpPeerStatus> out;
+  for (const auto& [name, status] : sessions) {
+    const auto [there, is_first] = out.try_emplace(name, status);
+    const auto is_up = [](const BgpPeerStatus& one) { return one.session_state == SessionState::established; };
+    if (!is_first && is_up(status) && !is_up(there->second)) there->second = status;
+  }
+  return out;
+}
+
 }  // namespace
 
 BgpReport::BgpReport(const asio::any_io_executor& executor,
@@ -94,12 +105,12 @@ void BgpReport::tell_peer(const std::string& name, bool warning, std::string rea
 }
 
 void BgpReport::tell_sessions() {
-  std::map<std::string, Seen> now;
+  std::map<std::pair<std::string, std::string>, Seen> now;
   for (const auto& [name, status] : situation_.sessions) {
-    const auto before = seen_.find(name);
+    const auto before = seen_.find({name, status.neighbor_address});
     const Seen was = before == seen_.end() ? Seen{} : before->second;
-    Seen& is = now[name] = {status.session_state == SessionState::established, status.bfd ? status.bfd->ups : 0,
-                            status.bfd ? status.bfd->downs : 0, was.down_since, was.told};
+    Seen& is = now[{name, status.neighbor_address}] = {status.session_state == SessionState::established, status.bfd ? status.bfd->ups : 0,
+                                                       status.bfd ? status.bfd->downs : 0, was.down_since, was.told};
     if (is.established && !was.established) tell_peer(name, false, "SessionUp", "session with " + status.neighbor_address + " established");
     if (!is.established && was.established)
       tell_peer(name, true, "SessionDown",
@@ -143,8 +154,8 @@ asio::awaitable<void> BgpReport::write_server() {
 }
 
 asio::awaitable<void> BgpReport::write_sessions() {
-  const BgpSituation now_known = situation_;  // it may be replaced while we wait
-  for (const auto& [name, status] : now_known.sessions) {
+  const std::map<std::string, BgpPeerStatus> sessions = one_of_each(situation_.sessions);
+  for (const auto& [name, status] : sessions) {
     if (world_.bgp_peers.find(name) == nullptr) continue;
     const Instant now = timers_.now();
     const auto before = written_.find(name);
@@ -169,8 +180,7 @@ asio::awaitable<void> BgpReport::write_sessions() {
   // Entries of ours at peers that we do not speak to any more.
   for (const auto& [name, peer] : world_.bgp_peers.rows()) {
     const bool ours = peer.node_sessions.contains(node_);
-    const bool spoken = std::ranges::any_of(now_known.sessions, [&](const auto& item) { return item.first == name; });
-    if (!ours || spoken) continue;
+    if (!ours || sessions.contains(name)) continue;
     const std::string copy = name;  // the table may change while we wait
     written_.erase(copy);
     const Result<> written = co_await cluster_.patch_bgp_peer_status(copy, node_, std::nullopt);

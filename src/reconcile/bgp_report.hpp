@@ -20,7 +20,7 @@ namespace berth {
 // What there is to tell.
 struct BgpSituation {
   std::optional<BgpConf::NodeStatus> server;  // absent: BGP is not configured on this node
-  std::vector<std::pair<std::string, BgpPeerStatus>> sessions;  // by name of the BgpPeer, one for each that is configured
+  std::vector<std::pair<std::string, BgpPeerStatus>> sessions;  // by name of the BgpPeer; several of one that is for a range
   std::vector<BgpProblem> problems;
 };
 
@@ -68,7 +68,7 @@ class BgpReport {
   BgpSituation situation_;
   std::set<BgpProblem> told_;
   std::map<std::string, Written> written_;
-  std::map<std::string, Seen> seen_;  // by name of the BgpPeer
+  std::map<std::pair<std::string, std::string>, Seen> seen_;  // by name of the BgpPeer, and address
   Backoff backoff_{{.initial = std::chrono::seconds{1}, .limit = std::chrono::seconds{60}}};
   std::optional<Instant> wake_at_;
   std::optional<Instant> retry_at_;  // after a failure, nothing is written before

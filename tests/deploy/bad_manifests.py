@@ -347,8 +347,10 @@ def routing():
     yield bad_conf("condition", ("spec.as is 0", "1 to 4294967295"), **{"as": 0})
     yield bad_conf("condition", ("spec.listenPort -5", "1 to 65535"), **{"as": 65001, "listenPort": -5})
 
-    for value in ("router.example.com", "192.0.2", "192.0.2.0/24", "192.0.2.1:179", "fe80::1%eth0", "１９２.0.2.1", "192.0.2.1\u200b"):
-        yield bad_peer("schema", ("spec.conf.neighborAddress", "write an IP address"), address=value)
+    no_addresses = ("router.example.com", "192.0.2", "192.0.2.1:179", "fe80::1%eth0", "１９２.0.2.1", "192.0.2.1\u200b")
+    for value in (*no_addresses, "192.0.2.0/33", "192.0.2.0/", "192.0.2.0/024", "2001:db8::/129", "192.0.2.0-192.0.2.9"):
+        yield bad_peer("schema", ("spec.conf.neighborAddress", "write an IP address, or a range like 192.0.2.0/24"), address=value)
+    for value in (*no_addresses, "192.0.2.0/24"):
         yield bad_peer("schema", ("spec.transport.remoteAddress", "write an IP address"), transport={"remoteAddress": value})
         yield bad_peer("schema", ("spec.transport.localAddress", "write an IP address"), transport={"localAddress": value})
     for value in ("tor", "example.com/tor", "evilkubesphere.io/tor", "berth.kubesphere.io/", "berth.kubesphere.io/a b"):
@@ -402,6 +404,8 @@ def routing():
               ('spec.conf.passwordSecret: there is no Secret "nobody"', "kubernetes.io/basic-auth"))
     yield Row("condition", peer("two-passwords", conf={"peerAs": 1, "neighborAddress": "203.0.113.247", "authPassword": "x",
                                                        "passwordSecret": {"name": "nobody"}}), ("exclude each other",))
+    yield Row("condition", peer("range-password", conf={"peerAs": 1, "neighborAddress": "198.18.9.0/24", "authPassword": "x"}),
+              ("spec.conf.neighborAddress 198.18.9.0/24 is a range, which can't have a password", "RFC 2385"))
     yield bad_peer("condition", ("spec.transport.localAddress", "family"), transport={"localAddress": "2001:db8::1"})
     yield bad_peer("condition", ("spec.ttlSecurity and spec.ebgpMultihop exclude each other",), ttlSecurity={"enabled": True},
                    ebgpMultihop={"enabled": True, "multihopTtl": 3})

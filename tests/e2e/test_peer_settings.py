@@ -29,7 +29,8 @@ ANNOUNCED = ["0.0.0.0/0", "10.99.0.0/24", "203.0.113.200/32"]
 BOTH = [{"config": {"family": {"afi": afi, "safi": "SAFI_UNICAST"}, "enabled": True}, "addPaths": {"config": {"sendMax": 10}}}
         for afi in ("AFI_IP", "AFI_IP6")]
 
-# Name, the last number of its address, what it is (SmallRouter), and what its BgpPeer has besides address and AS number.
+# Name, the last number of its address, what it is (SmallRouter), and what its BgpPeer has besides address and AS number
+# (None: it has none of its own).
 ROUTERS = [
     ("plain", 101, {}, {}),
     ("locked", 102, {"password": SECRET}, {"conf": {"authPassword": SECRET}}),
@@ -59,6 +60,9 @@ ROUTERS = [
     ("patient", 126, {}, {"gracefulRestart": {"enabled": True, "restartTime": 77, "deferralTime": 1}}),
     ("impatient", 127, {}, {"gracefulRestart": {"enabled": False}}),
     ("grouped", 128, {"password": SECRET}, {"conf": {"peerAs": 0, "peerGroup": GROUP}}),
+    # A range of four addresses, with "grouped" in it, which has a BgpPeer of its own.
+    ("called", 129, {"dial": LISTEN_PORT, "as_number": 65229}, {"conf": {"neighborAddress": f"{address_of(128)}/30"}}),
+    ("called-too", 130, {"dial": LISTEN_PORT, "as_number": 65229}, None),
     ("single", 119, {}, {"afiSafis": [{"config": {"family": {"afi": "AFI_IP", "safi": "SAFI_UNICAST"}, "enabled": True}}]}),
 ]
 
@@ -94,7 +98,7 @@ class PeerSettings(E2eTest):
         lab.cluster.run("router", ["ip", "route", "replace", FAR, "via", address_of(104)])
         cls.small = {name: SmallRouter(lab.cluster, name, number, **settings) for name, number, settings, _ in ROUTERS}
         start_all(cls.small.values())
-        peers = [peer_of(cls.small[name], more) for name, _, _, more in ROUTERS]
+        peers = [peer_of(cls.small[name], more) for name, _, _, more in ROUTERS if more is not None]
         peers.append({**bgp_peer(), "metadata": {"name": GROUP}, "spec": {
             "conf": {"peerAs": cls.small["grouped"].as_number, "authPassword": SECRET}, "timers": {"config": {"holdTime": "15"}}}})
         lab.apply(cls.conf(), eip("pool6", "2001:db8:53::/112"), *peers)
@@ -379,6 +383,27 @@ class PeerSettings(E2eTest):
         for connection in connections.values():
             self.assertEqual(connection["remote_port"], LISTEN_PORT)
             self.assertNotEqual(connection["local_port"], 179)
+
+    def test_range_of_neighbors(self):
+        """neighborAddress with a prefix: whatever router of it connects is a peer; an edit is for all of them; one is lost and comes back."""
+        routers = ("called", "called-too")
+        for name in routers:
+            self.wait_for_routes(name)
+        with self.others_stay(*routers):
+            self.change("called", {"conf": {"localAs": 65096}})
+            self.addCleanup(self.change, "called", {"conf": {"localAs": None}})
+            for name in routers:
+                eventually("AS 65096", lambda: [one.peer_as for one in self.sessions(name).values()] == [65096, 65096])   # noqa: B023
+                self.wait_for_routes(name)
+        with self.others_stay("called-too"):
+            self.small["called-too"].kill()
+            self.told("BgpPeer", "called", f"session with {self.small['called-too'].address} is down")
+            self.small["called-too"].start().wait()
+            self.wait_for_routes("called-too")
+        self.assertEqual({one["peerState"]["sessionState"] for one in self.status("called").values()}, {"ESTABLISHED"})
+        shown = json.loads(self.lab.page("node1", "/debug/state")[1])["desired"]["bgp"]
+        addresses = {one["neighbor"] for one in shown["peers"] if one["object"] == "called"}
+        self.assertEqual(addresses, {self.small[name].address for name in routers})
 
     def test_remote_port(self):
         """transport.remotePort: the router listens at another port than 179."""

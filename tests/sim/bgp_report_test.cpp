@@ -103,6 +103,30 @@ TEST_F(Report, WhoEndsSaysThatItsSessionsEnded) {
   EXPECT_FALSE(store_.bgp_peers().at("router").node_sessions.at("node1").established);
 }
 
+TEST_F(Report, OfARangeASessionThatIsUpIsShownAndEachIsTold) {
+  const auto look = [&](std::vector<std::pair<std::string, SessionState>> sessions) {
+    BgpSituation situation;
+    for (auto& [neighbor, state] : sessions) {
+      BgpPeerStatus& status = situation.sessions.emplace_back("router", BgpPeerStatus{}).second;
+      status.neighbor_address = neighbor;
+      status.session_state = state;
+      status.last_error = "no TCP connection";
+    }
+    report_.update(std::move(situation));
+    timers_.run_for(3s);
+  };
+  const auto shown = [&] { return store_.bgp_peers().at("router").node_sessions.at("node1").established; };
+  look({{"192.0.2.0/24", SessionState::idle}});
+  EXPECT_FALSE(shown());
+  look({{"192.0.2.1", SessionState::active}, {"192.0.2.2", SessionState::established}});
+  EXPECT_TRUE(shown());
+  EXPECT_EQ(told(), Texts{"SessionUp: node1: session with 192.0.2.2 established"});
+  look({{"192.0.2.1", SessionState::established}, {"192.0.2.2", SessionState::idle}});
+  EXPECT_TRUE(shown());
+  EXPECT_EQ(told(), (Texts{"SessionUp: node1: session with 192.0.2.1 established",
+                           "SessionDown: node1: session with 192.0.2.2 is down: no TCP connection"}));
+}
+
 class Routes : public Report {
  protected:
   Routes() {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -42,7 +43,8 @@ class BgpEngine {
   virtual ~BgpEngine() = default;
 
   // Runs the engine's process and event stream until cancelled. `changed` is called (on the one
-  // thread) when a session changes state or the engine came up with nothing in it: call apply() again.
+  // thread) when a session changes state, a
+  // stranger connects, or the engine came up with nothing in it: call apply() again.
   virtual asio::awaitable<void> run(std::function<void()> changed) = 0;
 
   // Makes the engine's server, peers and routes what `desired` says. A session is touched only when
@@ -59,6 +61,9 @@ class BgpEngine {
   // Of what was applied last, whatever apply() answered.
   [[nodiscard]] virtual std::vector<BgpEngineProblem> problems() const = 0;
   [[nodiscard]] virtual BgpEngineCounters counters() const = 0;
+
+  // Machines that connected since the last call, and that are no peer's. changed() is called when there are any.
+  virtual std::set<IpAddress> take_callers() = 0;
 
   // Ends sessions as `how` says, then the process. run() may be cancelled afterwards.
   virtual asio::awaitable<Result<>> stop(BgpStop how) = 0;

@@ -124,16 +124,21 @@ bool BgpSpeaker::plan() {
   if (!has_references(begun)) return false;
   want_probes();
   if (!routes_.update(world_, answering_, begun)) return false;
-  BgpConfiguration configuration = plan_bgp_configuration(world_, routes_.options().node, configured_);
+  look_who_called(begun);
+  BgpConfiguration configuration = plan_bgp_configuration(world_, routes_.options().node, configured_, callers_.known());
+  ranges_ = std::move(configuration.ranges);
   configuration_problems_ = std::move(configuration.problems);
   configured_ = {configuration.global, configuration.peers, {}, {}, configuration.policy};
   consult_bfd(configuration.peers);
   const RoutePlan& routes = routes_.plan();
   const bool same_routes = !configuration.global || desired_version_ == routes.routes_version;
+  std::vector<IpRange> ranges;
+  for (const BgpNeighborRange& one : ranges_) ranges.push_back(one.range);
   const bool same = same_routes && configuration.global == desired_->global && configuration.peers == desired_->peers &&
-                    configuration.policy == desired_->policy;
+                    configuration.policy == desired_->policy && ranges == desired_->ranges;
   if (!same) {
-    BgpDesired next{std::move(configuration.global), std::move(configuration.peers), {}, {}, std::move(configuration.policy)};
+    BgpDesired next{
+        std::move(configuration.global), std::move(configuration.peers), {}, {}, std::move(configuration.policy), std::move(ranges)};
     if (next.global) {
       next.routes = routes.routes;
       next.audiences = offers(routes.advertising, next.peers, next.global->as);
@@ -172,6 +177,19 @@ bool BgpSpeaker::has_references(Instant now) {
   if (counters_.plans > 0) return true;
   if (!references_wanted_until_) references_wanted_until_ = now + references_patience;
   return *references_wanted_until_ <= now;
+}
+
+// A machine that is in no range is a stranger, whatever it wants. Those with a session are remembered as long as they have it.
+void BgpSpeaker::look_who_called(Instant now) {
+  for (const IpAddress& caller : engine_.take_callers()) {
+    const bool is_router = std::ranges::any_of(ranges_, [&](const BgpNeighborRange& one) { return one.range.contains(caller); });
+    if (is_router && !callers_.note(caller, now)) log::warning("bgp_too_many_callers", {{"address", caller.to_string()}});
+  }
+  if (callers_.known().empty()) return;
+  for (const BgpPeerStatus& session : sessions_)
+    if (const auto neighbor = IpAddress::parse(session.neighbor_address); neighbor && session.session_state == SessionState::established)
+      callers_.keep(*neighbor, now);
+  callers_.forget_silent(now);
 }
 
 // A speaker that announces itself alone needs to know nothing of others.

@@ -17,6 +17,7 @@
 #include "plan/bfd_policy.hpp"
 #include "plan/bgp_config.hpp"
 #include "plan/routes.hpp"
+#include "speak/bgp/callers.hpp"
 #include "speak/bgp/engine.hpp"
 
 namespace berth {
@@ -56,6 +57,7 @@ class BgpSpeaker {
   [[nodiscard]] const BgpDesired& desired() const { return *desired_; }
   [[nodiscard]] const RoutePlan& route_plan() const { return routes_.plan(); }
   [[nodiscard]] const std::vector<BgpProblem>& problems() const { return problems_; }
+  [[nodiscard]] const std::vector<BgpNeighborRange>& ranges() const { return ranges_; }
   [[nodiscard]] const std::vector<BgpPeerStatus>& sessions() const { return sessions_; }
   [[nodiscard]] const AnsweringNodes& answering() const { return answering_; }
   [[nodiscard]] const BfdReport& bfd() const { return bfd_; }
@@ -65,6 +67,7 @@ class BgpSpeaker {
  private:
   bool plan();
   bool has_references(Instant now);
+  void look_who_called(Instant now);
   void collect_problems();
   void want_probes();
   void consult_bfd(std::vector<BgpPeerConfig>& peers);
@@ -88,6 +91,8 @@ class BgpSpeaker {
   AnsweringNodes answering_;
   RoutePlanner routes_;
   std::uint64_t desired_version_ = 0;  // of the routes in desired_
+  Callers callers_;
+  std::vector<BgpNeighborRange> ranges_;
   BgpDesired configured_;  // without routes, and without what BFD says
   std::shared_ptr<const BgpDesired> desired_ = std::make_shared<BgpDesired>();
   std::shared_ptr<const BgpDesired> applied_;

@@ -36,12 +36,19 @@ class FakeEngine final : public BgpEngine {
     ++peers_read;
     BgpPeerStatus status;
     status.neighbor_address = "10.0.0.254";
-    co_return std::vector{status};
+    std::vector<BgpPeerStatus> out{status};
+    for (const std::string& neighbor : established) {
+      status.neighbor_address = neighbor;
+      status.session_state = SessionState::established;
+      out.push_back(status);
+    }
+    co_return out;
   }
   [[nodiscard]] BgpRoutes routes() const override { return applied.empty() ? BgpRoutes{} : applied.back().routes; }
   [[nodiscard]] bool running() const override { return true; }
   [[nodiscard]] std::vector<BgpEngineProblem> problems() const override { return engine_problems; }
   [[nodiscard]] BgpEngineCounters counters() const override { return {}; }
+  std::set<IpAddress> take_callers() override { return std::exchange(callers, {}); }
   asio::awaitable<Result<>> stop(BgpStop how) override {
     stopped = how;
     stopped_at = timers_.now();
@@ -51,6 +58,8 @@ class FakeEngine final : public BgpEngine {
   std::vector<BgpDesired> applied;
   std::vector<Instant> applied_at;
   std::vector<BgpEngineProblem> engine_problems;
+  std::set<IpAddress> callers;
+  std::set<std::string> established;
   int failures = 0;
   int peers_read = 0;
   Duration takes{};
@@ -171,6 +180,31 @@ TEST_F(WithBfd, CountersAloneAreNothingToPlanFor) {
   ++report.sessions.front().received;
   tell();
   EXPECT_EQ(speaker_.counters().plans, before);
+}
+
+TEST_F(Speaker, WhoConnectsOfARangeIsAPeerAsLongAsItHasASession) {
+  Objects all = ordinary();
+  all.peers.front().neighbor_address = "10.9.0.0/24";
+  world_ = world(std::move(all));
+  start();
+  EXPECT_TRUE(engine_.applied.back().peers.empty());
+  EXPECT_EQ(engine_.applied.back().ranges.size(), 1U);
+
+  const IpAddress router = *IpAddress::parse("10.9.0.7");
+  engine_.callers = {router, *IpAddress::parse("10.8.0.7")};
+  speaker_.engine_changed();
+  timers_.run_for(1s);
+  ASSERT_EQ(engine_.applied.back().peers.size(), 1U) << "strangers stay strangers";
+  EXPECT_EQ(engine_.applied.back().peers.front().neighbor, router);
+
+  engine_.established = {"10.9.0.7"};
+  timers_.run_for(1h);
+  EXPECT_EQ(engine_.applied.back().peers.size(), 1U);
+  engine_.established.clear();
+  timers_.run_for(Callers::patience / 2);
+  EXPECT_EQ(engine_.applied.back().peers.size(), 1U) << "it may come back";
+  timers_.run_for(Callers::patience);
+  EXPECT_TRUE(engine_.applied.back().peers.empty());
 }
 
 TEST_F(Speaker, ANodeThatDoesNotAnswerAnyMoreIsNoNextHop) {

@@ -9,6 +9,7 @@
 namespace berth {
 
 inline constexpr std::string_view too_many_routes_text = "the router sent more routes than maximumPrefixes allows";
+inline constexpr std::string_view nobody_called_text = "no router of this range has connected yet";
 
 // After what the engine says of an OPEN with another AS than was expected (RFC 4271 §6.2), which has neither of the two in it.
 std::string other_as_text(const BgpPeerConfig& peer);

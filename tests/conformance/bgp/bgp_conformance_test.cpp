@@ -652,6 +652,43 @@ TEST_F(GobgpdEngine, AnAdoptedEngineIsReplacedWhenItsServerHasToBeAnother) {
   });
 }
 
+// A TCP connection from one loopback address to a port at another; it ends at once.
+bool connects(const char* from, std::uint16_t port) {
+  const int connection = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in here{}, there{};
+  here.sin_family = there.sin_family = AF_INET;
+  there.sin_port = htons(port);
+  ::inet_pton(AF_INET, from, &here.sin_addr);
+  ::inet_pton(AF_INET, "127.0.0.1", &there.sin_addr);
+  const bool done = ::bind(connection, reinterpret_cast<const sockaddr*>(&here), sizeof here) == 0 &&
+                    ::connect(connection, reinterpret_cast<const sockaddr*>(&there), sizeof there) == 0;
+  ::close(connection);
+  return done;
+}
+
+TEST_P(BgpConformance, AStrangerThatConnectsIsTold) {
+  make_engine();
+  play([&]() -> asio::awaitable<void> {
+    const std::uint16_t port = free_port();
+    desired_.global->listen_port = port;
+    desired_.ranges = {*parse_ip_range("127.0.0.0/8")};
+    co_await begin({});
+    EXPECT_TRUE(engine_->take_callers().empty());
+    std::set<IpAddress> told;
+    const auto calls = [&]() -> asio::awaitable<bool> {
+      connects("127.0.0.9", port);
+      co_await timers_->sleep_for(50ms);
+      const int before = changes_;
+      told = engine_->take_callers();
+      co_return !told.empty() && before > 0;
+    };
+    EXPECT_TRUE(co_await until(calls));
+    EXPECT_EQ(told, std::set<IpAddress>{*IpAddress::parse("127.0.0.9")});
+    EXPECT_TRUE(engine_->take_callers().empty());
+    EXPECT_TRUE((co_await apply()).has_value()) << "and nothing else comes of it";
+  });
+}
+
 TEST_P(BgpConformance, NoConfigurationEndsSessionsAndRoutes) {
   make_engine();
   Router& router = add_router("127.0.0.2");
