@@ -22,6 +22,7 @@
 #include "base/log.hpp"
 #include "base/turns.hpp"
 #include "gobgp/client.hpp"
+#include "gobgp/doubts.hpp"
 #include "gobgp/log.hpp"
 #include "gobgp/mirror.hpp"
 #include "gobgp/policies.hpp"
@@ -80,7 +81,8 @@ class GobgpEngine final : public BgpEngine {
         turns_(executor),
         came_up_(executor),
         watch_again_(executor),
-        session_lost_(executor) {}
+        session_lost_(executor),
+        doubt_(executor) {}
   // Tasks that were cancelled, and did not run since, hold the client too: it would end with the io_context, too late for gRPC's threads.
   ~GobgpEngine() override {
     if (client_) client_->end();
@@ -93,7 +95,7 @@ class GobgpEngine final : public BgpEngine {
     changed_ = std::move(changed);
     try {
       co_await (process_->run([this] { up(); }, [this] { down(); }, [this](std::string_view line) { note_line(line); }) || watch() ||
-                check() || renew_lost());
+                check() || renew_lost() || settle_doubts());
     } catch (const asio::multiple_exceptions& all) {
       rethrow_innermost(all.first_exception());  // a cancellation is one for each task
     }
@@ -181,6 +183,7 @@ class GobgpEngine final : public BgpEngine {
   void forget() {
     policies_.forget();
     sessions_ = {};
+    doubts_ = {};
     mirror_.forget();
     tell_again_ = true;  // perhaps
     not_changed_since_.reset();
@@ -260,6 +263,48 @@ class GobgpEngine final : public BgpEngine {
     const auto neighbor = IpAddress::parse(state.neighbor_address());
     if (!neighbor || !mirror_.has().peers.contains(*neighbor)) return;
     if (sessions_.note(*neighbor, state, timers_.now())) session_lost_.ring();
+    if (gobgp::is_established(state)) note_all_told();
+  }
+
+  void note_all_told() {
+    doubts_.told_all(timers_.now());
+    doubt_.ring();
+  }
+
+  asio::awaitable<void> settle_doubts() {
+    for (;;) {
+      const std::optional<Instant> next = doubts_.next_look();
+      if (!next || *next > timers_.now()) {
+        co_await doubt_.wait_until(timers_, next);
+        continue;
+      }
+      const auto turn = co_await turns_.take();
+      const auto client = client_;
+      if (!client || !mirror_.serves() || stopped_) {
+        doubts_ = {};
+        continue;
+      }
+      const auto listed = co_await client->list_peers();
+      const auto cure = listed ? doubts_.look(*listed, mirror_.has().routes, timers_.now()) : gobgp::Doubts::Cure{};
+      const Result<> done = listed ? co_await this->cure(*client, cure) : Result<>{fail(listed.error())};
+      if (done) continue;
+      note_error(done.error());
+      doubts_.not_cured(cure, timers_.now());
+      changed_();
+    }
+  }
+
+  static asio::awaitable<Result<>> cure(Api& client, const gobgp::Doubts::Cure& cure) {
+    std::vector<api::Path> again;
+    for (const BgpRoute& route : cure.withdraw_again) {
+      again.push_back(gobgp::to_api(route, 1, {}));
+      again.push_back(gobgp::withdrawal(route, 1));
+    }
+    Result<> done;
+    if (!again.empty()) done = co_await client.change_paths(std::move(again));
+    for (const std::string& peer : cure.tell_again)
+      if (done) done = co_await client.tell_again(peer);
+    co_return done;
   }
 
   asio::awaitable<void> renew_lost() {
@@ -462,6 +507,7 @@ class GobgpEngine final : public BgpEngine {
     for (const api::Peer& peer : *listed)
       if (!all && done && !waits(peer)) done = co_await client.tell_again(peer.conf().neighbor_address());
     if (!done) co_return fail(note_error(done.error()));
+    note_all_told();
     co_return done;
   }
 
@@ -504,6 +550,8 @@ class GobgpEngine final : public BgpEngine {
     const auto sent = co_await client.change_paths(std::move(paths));
     if (!sent) co_return fail(note_error(sent.error()));
     mirror_.changed(add, withdraw);
+    doubts_.changed(add, withdraw, timers_.now());
+    doubt_.ring();
     counters_.paths_added += add.size();
     counters_.paths_withdrawn += withdraw.size();
     co_return Result<>{};
@@ -586,11 +634,13 @@ class GobgpEngine final : public BgpEngine {
   Bell came_up_;
   Bell watch_again_;
   Bell session_lost_;
+  Bell doubt_;
   std::function<void()> changed_ = [] {};
   std::shared_ptr<Api> client_;  // there is one while the process answers
   std::shared_ptr<const BgpDesired> desired_;
   Mirror mirror_;
   gobgp::Sessions sessions_;
+  gobgp::Doubts doubts_;
   gobgp::Policies policies_;
   std::set<IpAddress> callers_;
   std::optional<Instant> not_changed_since_;  // routes are not as they should be, though that was tried

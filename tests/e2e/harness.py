@@ -409,6 +409,8 @@ users:
         return RouteRecorder(self.cluster, family)
 
     def prober(self, address, spacing=0.01):
+        """Asks again and again, once it is answered by way of each next hop."""
+        self.reach(address)
         return Prober(self.cluster, address, spacing=spacing)
 
     def berth_log(self):

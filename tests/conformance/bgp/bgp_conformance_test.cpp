@@ -100,9 +100,12 @@ class Router {
     peer.hold_time_s = 9;
     peer.keepalive_interval_s = 3;
     peer.restart_time_s = 30;
-    peer.families = {{IpFamily::v4, true, true, 0}, {IpFamily::v6, true, true, 0}};
+    peer.families = {{IpFamily::v4, true, several_paths_, 0}, {IpFamily::v6, true, several_paths_, 0}};
     must(co_await client_->add_peer(gobgp::to_api(peer, global, false)));
   }
+
+  // Before start(): it has no ADD-PATH.
+  void take_one_path() { several_paths_ = false; }
 
   // How our side has to be configured for it.
   [[nodiscard]] BgpPeerConfig peer() const {
@@ -167,6 +170,7 @@ class Router {
   Timers& timers_;
   std::string address_;
   std::uint16_t port_;
+  bool several_paths_ = true;
   std::string socket_;
   std::unique_ptr<ChildProcess> child_;
   std::unique_ptr<Client> client_;
@@ -355,6 +359,33 @@ TEST_P(BgpConformance, RoutesArriveAndLeaveWithEachNextHop) {
     EXPECT_FALSE(peers->front().uptime.empty());
     EXPECT_GT(changes_, 1);
     EXPECT_EQ(engine_->counters().errors, 0U);
+  });
+}
+
+TEST_P(BgpConformance, ARouterWithoutAddPathKeepsNoPathThatIsGone) {
+  make_engine();
+  Router& router = add_router("127.0.0.2");
+  router.take_one_path();
+  play([&]() -> asio::awaitable<void> {
+    const auto via = [](std::initializer_list<std::uint32_t> next_hops) {
+      std::set<BgpRoute> out;
+      for (std::uint32_t i = 1; i <= 60; ++i)
+        for (const std::uint32_t next_hop : next_hops) out.insert(route(i, next_hop));
+      return out;
+    };
+    co_await begin({&router});
+    EXPECT_TRUE(co_await is_up(router));
+    const auto has_one_of_each = [&]() -> asio::awaitable<bool> { co_return (co_await router.routes()).size() == 60; };
+    // One path stays each time: at once, and after a while.
+    for (const auto& [pause, stays] : {std::pair{0ms, 1U}, {0ms, 2U}, {2500ms, 1U}, {2500ms, 2U}}) {
+      desired_.routes = plain(via({1, 2}));
+      EXPECT_TRUE(co_await apply());
+      EXPECT_TRUE(co_await until(has_one_of_each));
+      co_await timers_->sleep_for(pause);
+      desired_.routes = plain(via({stays}));
+      EXPECT_TRUE(co_await apply());
+      EXPECT_TRUE(co_await has(router, via({stays}), 3s)) << "path " << stays << " after " << pause.count() << " ms";
+    }
   });
 }
 

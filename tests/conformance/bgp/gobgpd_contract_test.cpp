@@ -34,7 +34,10 @@ class GobgpdContract : public ::testing::TestWithParam<std::unique_ptr<Gobgpd> (
   }
   bool eventually(const std::function<bool()>& so, Duration patience = 20s) { return gobgpd_->eventually(so, patience); }
   bool has(std::size_t router, const std::set<RouteAtRouter>& routes) {
-    return eventually([&] { return gobgpd_->table(router) == routes; });
+    if (eventually([&] { return gobgpd_->table(router) == routes; })) return true;
+    for (const RouteAtRouter& route : gobgpd_->table(router))
+      ADD_FAILURE() << "router " << router << " has " << route.address.to_string() << " via " << route.next_hop.to_string();
+    return false;
   }
 
   BgpPeerConfig add_router(RouterKind kind = {}) {
@@ -214,10 +217,37 @@ TEST_P(GobgpdContract, ARouterWithoutAddPathGetsOneOfAll) {
   start();
   EXPECT_TRUE(add(add_router({.several_paths = false})));
   EXPECT_TRUE(is_up(0));
-  EXPECT_TRUE(change({gobgp::to_api(route(1, 1), 1, {}), gobgp::to_api(route(1, 2), 2, {})}));
-  EXPECT_TRUE(eventually([&] { return gobgpd_->table(0).size() == 1; }));
-  EXPECT_TRUE(change({gobgp::withdrawal(route(1, 1), 1)}));
-  EXPECT_TRUE(has(0, {at_router(1, 2)}));
+  for (const std::uint32_t next_hop : {1, 2}) {
+    EXPECT_TRUE(change({gobgp::to_api(route(1, next_hop), next_hop, {})}));
+    EXPECT_TRUE(has(0, {at_router(1, next_hop)})) << "of equal ones the newest";
+  }
+  EXPECT_TRUE(change({gobgp::withdrawal(route(1, 2), 2)}));
+  EXPECT_TRUE(has(0, {at_router(1, 1)}));
+}
+
+// What waits for a router is sent together, and then not in order: src/gobgp/doubts.hpp.
+TEST_P(GobgpdContract, WithoutAddPathTwoBestPathsAtOnceMayArriveTheOtherWayRoundAndASoftResetCuresIt) {
+  start();
+  const BgpPeerConfig peer = add_router({.several_paths = false});
+  EXPECT_TRUE(add(peer));
+  EXPECT_TRUE(is_up(0));
+  constexpr std::uint32_t many = 100;
+  std::vector<api::Path> additions, withdrawals;
+  std::set<RouteAtRouter> left;
+  for (std::uint32_t i = 1; i <= many; ++i) {
+    additions.push_back(gobgp::to_api(route(i, 1), 1, {}));
+    additions.push_back(gobgp::to_api(route(i, 2), 2, {}));
+    withdrawals.push_back(gobgp::withdrawal(route(i, 1), 1));
+    left.insert(at_router(i, 2));
+  }
+  EXPECT_TRUE(change(additions));
+  EXPECT_TRUE(eventually([&] { return gobgpd_->table(0).size() == many; }));
+  EXPECT_TRUE(change(withdrawals));
+  gobgpd_->pass(1s);
+  EXPECT_EQ(gobgpd_->table(0).size(), many);
+  EXPECT_NE(gobgpd_->table(0), left) << "if gobgpd has learned to keep the order, gobgp/doubts can go";
+  EXPECT_TRUE(run(api().tell_again(peer.neighbor.to_string())));
+  EXPECT_TRUE(has(0, left));
 }
 
 TEST_P(GobgpdContract, OnlyWhatTheOpenMessageSaysMakesASessionBeginAnew) {

@@ -181,6 +181,7 @@ api::Peer SimulatedGobgpd::shown(const Peer& peer) const {
   state.mutable_messages()->mutable_sent()->set_open(peer.opens);
   state.mutable_messages()->mutable_sent()->set_update(peer.updates);
   state.set_disconnect_reason(peer.disconnect_reason);
+  state.set_out_q(static_cast<std::uint32_t>(peer.waiting.size()));
   if (!peer.connection) return out;
   if (peer.graceful) state.add_remote_cap()->mutable_graceful_restart();
   for (const IpFamily family : peer.several_paths) {
@@ -229,7 +230,7 @@ Result<> SimulatedGobgpd::change_paths(const std::vector<api::Path>& paths) {
         propagate(prefix, gone, true, old_best);
       }
     } else {
-      Path path{{}, message.identifier(), 0, *route_of(message), message};
+      Path path{{}, message.identifier(), 0, *route_of(message), message, ++ages_};
       if (known != destination.end()) {
         path.number = known->number;
         *known = path;

@@ -2,7 +2,8 @@
 // one to the same suite. Its habits that matter: it shows configurations with defaults filled in; after StopBgp it says "server stopped"
 // for ever; a peer that is told `local_restarting` sends nothing until all routers have sent End-of-RIB or its deferral time is over,
 // whatever changes meanwhile; with ADD-PATH, a route whom the export policy rejects is not withdrawn when it changes or goes, only by a
-// soft reset while it is there; routes are numbered anew in each process.
+// soft reset while it is there; what waits for a router is sent together, the last change of each path only and in no order, which matters
+// to routers without ADD-PATH; routes are numbered anew in each process.
 #pragma once
 
 #include <functional>
@@ -68,6 +69,7 @@ class SimulatedGobgpd {
     std::uint32_t number = 0;  // as routers with ADD-PATH get it
     RouteSeen route;
     api::Path message;
+    std::uint64_t age = 0;  // of equal paths the newest is the best one
   };
   using Destination = std::vector<Path>;
   struct Peer {
@@ -81,6 +83,7 @@ class SimulatedGobgpd {
     std::set<IpFamily> families, several_paths, awaited;
     std::optional<Instant> down_at;
     std::map<Prefix, std::set<std::uint32_t>> sent;
+    std::map<std::pair<Prefix, std::uint32_t>, std::optional<RouteSeen>> waiting;  // without ADD-PATH: the last change of each path
     Instant said_until;  // what was said last arrives then
     std::uint64_t opens = 0, updates = 0;
     std::uint32_t flaps = 0;
@@ -107,6 +110,8 @@ class SimulatedGobgpd {
   [[nodiscard]] static const Path* best(const Destination& destination);
   void propagate(const Prefix& prefix, const Path& path, bool withdrawn, const std::optional<Path>& old_best);
   void say(Peer& peer, const Prefix& prefix, std::uint32_t id, std::optional<RouteSeen> route);
+  void say_best(Peer& peer, const Prefix& prefix, std::uint32_t number, std::optional<RouteSeen> route);
+  void send_waiting(Peer& peer);
   void say_end_of_rib(Peer& peer);
   void post(Peer& peer, std::function<void(SimulatedRouter&, Connection&)> what);
   void tell_event(const Peer& peer);
@@ -120,6 +125,7 @@ class SimulatedGobgpd {
   const Routers& routers_;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
   std::uint64_t attempts_ = 0;
+  std::uint64_t ages_ = 0;
   bool hangs_ = false;
   std::uint64_t hung_ = 0;  // how often
   bool stopped_ = false;

@@ -86,6 +86,7 @@ void SimulatedGobgpd::establish(Peer& peer, SimulatedRouter& router) {
   peer.state = established;
   ++peer.opens;
   peer.sent.clear();
+  peer.waiting.clear();
   peer.graceful = open.graceful_restart && router.options().graceful_restart;
   peer.families = open.families;
   peer.several_paths = router.options().several_paths ? open.several_paths : std::set<IpFamily>{};
@@ -103,6 +104,7 @@ void SimulatedGobgpd::remove(Peer& peer, bool say_goodbye) {
   peer.attempt = 0;
   const auto connection = std::exchange(peer.connection, nullptr);
   if (!connection) return;
+  peer.waiting.clear();
   connection->speaker_end = false;
   const Instant at = std::max(peer.said_until, time_.now() + some(0ms, 3ms));
   SimulatedRouter& router = *routers_.at(peer.neighbor);
@@ -118,6 +120,7 @@ void SimulatedGobgpd::ended(const IpAddress& neighbor, const Connection& connect
   peer.connection->speaker_end = false;
   peer.connection.reset();
   peer.sent.clear();
+  peer.waiting.clear();
   peer.down_at = time_.now();
   ++peer.flaps;
   peer.state = active;
@@ -167,7 +170,7 @@ void SimulatedGobgpd::deferral_is_over(const IpAddress& neighbor, Duration defer
 
 const SimulatedGobgpd::Path* SimulatedGobgpd::best(const Destination& destination) {
   const auto rank = [](const Path& path) {
-    return std::tuple{~path.route.local_pref.value_or(100), path.route.med.value_or(0), path.number};
+    return std::tuple{~path.route.local_pref.value_or(100), path.route.med.value_or(0), ~path.age};
   };
   const auto found = std::ranges::min_element(destination, {}, rank);
   return found == destination.end() ? nullptr : &*found;
@@ -190,11 +193,12 @@ void SimulatedGobgpd::tell_all(Peer& peer, bool withdraw_filtered) {
     const bool several = peer.several_paths.contains(prefix.address.family);
     for (const Path& path : destination) {
       if (!several && &path != best(destination)) continue;
-      const std::uint32_t id = several ? path.number : 0;
-      if (auto route = as_sent(peer, path))
-        say(peer, prefix, id, std::move(route));
-      else if (withdraw_filtered && peer.sent[prefix].contains(id))
-        say(peer, prefix, id, {});
+      auto route = as_sent(peer, path);
+      if (!route && !(withdraw_filtered && peer.sent[prefix].contains(several ? path.number : 0))) continue;
+      if (several)
+        say(peer, prefix, path.number, std::move(route));
+      else
+        say_best(peer, prefix, path.number, std::move(route));
     }
   }
   say_end_of_rib(peer);
@@ -213,15 +217,15 @@ void SimulatedGobgpd::propagate(const Prefix& prefix, const Path& path, bool wit
     }
     const Path* now = best(destination);
     if (now == nullptr) {
-      if (old_best && as_sent(peer, *old_best)) say(peer, prefix, 0, {});
+      if (old_best && as_sent(peer, *old_best)) say_best(peer, prefix, old_best->number, {});
       continue;
     }
     if (old_best && now->number == old_best->number && now->route == old_best->route) continue;
     auto route = as_sent(peer, *now);
     if (route)
-      say(peer, prefix, 0, std::move(route));
+      say_best(peer, prefix, now->number, std::move(route));
     else if (old_best && as_sent(peer, *old_best))
-      say(peer, prefix, 0, {});
+      say_best(peer, prefix, old_best->number, {});
   }
 }
 
@@ -236,7 +240,32 @@ void SimulatedGobgpd::say(Peer& peer, const Prefix& prefix, std::uint32_t id, st
   });
 }
 
+// It waits for a moment, or for longer if the router is slow to read.
+void SimulatedGobgpd::say_best(Peer& peer, const Prefix& prefix, std::uint32_t number, std::optional<RouteSeen> route) {
+  if (peer.waiting.empty())
+    after(rng_.chance(0.02) ? some(0ms, 1500ms) : some(0ms, 1ms),
+          [this, neighbor = peer.neighbor, connection = std::weak_ptr{peer.connection}] {
+            const auto found = peers_.find(neighbor);
+            if (found != peers_.end() && found->second.connection && found->second.connection == connection.lock())
+              send_waiting(found->second);
+          });
+  peer.waiting.insert_or_assign({prefix, number}, std::move(route));
+}
+
+void SimulatedGobgpd::send_waiting(Peer& peer) {
+  std::vector<std::pair<Prefix, RouteSeen>> announcements;
+  for (auto& [path, route] : std::exchange(peer.waiting, {})) {
+    if (route)
+      announcements.emplace_back(path.first, std::move(*route));
+    else
+      say(peer, path.first, 0, {});
+  }
+  for (std::size_t i = announcements.size(); i > 1; --i) std::swap(announcements[i - 1], announcements[rng_.below(i)]);
+  for (auto& [prefix, route] : announcements) say(peer, prefix, 0, std::move(route));
+}
+
 void SimulatedGobgpd::say_end_of_rib(Peer& peer) {
+  send_waiting(peer);
   if (!peer.graceful) return;
   for (const IpFamily family : peer.families)
     post(peer, [family](SimulatedRouter& router, Connection& connection) { router.end_of_rib(connection, family); });
