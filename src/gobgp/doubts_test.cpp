@@ -94,9 +94,9 @@ TEST(Doubts, WhatIsGoneIsWithdrawnAgain) {
   doubts.changed(steps({route(1, 1), route(1, 2)}), {}, start);
   doubts.changed({}, steps({route(1, 1), route(1, 2)}), start + 10ms);
   const auto cure = doubts.look(single, {{route(2, 1), {}}}, start + 60ms);
-  EXPECT_EQ(cure.withdraw_again, std::vector<BgpRoute>{route(1, 1)});
+  EXPECT_EQ(cure.withdraw_again, std::vector<BgpRoute>{route(1, 2)});
   doubts.not_cured(cure, start + 60ms);
-  EXPECT_EQ(doubts.look(single, {}, start + 2s).withdraw_again, std::vector<BgpRoute>{route(1, 1)});
+  EXPECT_EQ(doubts.look(single, {}, start + 2s).withdraw_again, std::vector<BgpRoute>{route(1, 2)});
 }
 
 TEST(Doubts, WhereAllHaveAddPathThereAreNone) {

@@ -217,7 +217,7 @@ TEST_P(GobgpdContract, ARouterWithoutAddPathGetsOneOfAll) {
   start();
   EXPECT_TRUE(add(add_router({.several_paths = false})));
   EXPECT_TRUE(is_up(0));
-  for (const std::uint32_t next_hop : {1, 2}) {
+  for (const std::uint32_t next_hop : {1U, 2U}) {
     EXPECT_TRUE(change({gobgp::to_api(route(1, next_hop), next_hop, {})}));
     EXPECT_TRUE(has(0, {at_router(1, next_hop)})) << "of equal ones the newest";
   }
