@@ -9,78 +9,103 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr Duration soon = 50ms, later = 1s;
-constexpr Duration spacing = 5s;  // everything is a lot, where there are many routes
+constexpr Duration soon = 50ms;     // until what was given is sent, mostly
+constexpr Duration spacing = 5s;    // everything is a lot, where there are many routes
+constexpr Duration patience = 1s;   // for more new paths
+
+std::pair<IpAddress, int> prefix_of(const BgpRoute& route) { return {route.address, route.length()}; }
+
+bool is_single(const api::Peer& peer) { return is_established(peer.state()) && receives_one_path(peer); }
 
 }  // namespace
 
-void Doubts::changed(const RouteSteps& add, const RouteSteps& withdraw, Instant now) {
-  if (!single_ || (add.empty() && withdraw.empty())) return;
-  const auto note = [&](const RouteSteps& steps) {
-    bool twice = false;
-    for (const auto& [route, id, path] : steps) {
-      const std::pair prefix{route.address, route.length()};
-      if (sent_.try_emplace(prefix, route).second && !all_sent_) continue;
-      doubtful_.try_emplace(prefix, route);
-      twice = true;
-    }
-    return twice;
-  };
-  note(add);
-  urgent_ = note(withdraw) || urgent_ || (!withdraw.empty() && (all_doubtful_ || !doubtful_.empty()));
-  look_in(urgent_ ? soon : later, now);
+void Doubts::changed(const std::vector<Mirror::Told>& told, const Mirror::RouteSteps& withdrawn, Instant now) {
+  if (!single_) return;
+  for (const auto& [step, before, gone] : told) {
+    const Prefix prefix = prefix_of(step.route);
+    std::set<BgpRoute>& paths = sent_[prefix];
+    if (all_sent_ && paths.empty() && before) paths.insert(*before);
+    paths.insert(step.route);
+    if (paths.size() < 2) continue;
+    if (doubtful_.empty() && !all_doubtful_ && !gone) patient_until_ = std::max(patient_until_, now + patience);
+    doubtful_.insert(prefix);
+    if (gone) gone_.insert_or_assign(prefix, step);
+  }
+  for (const auto& step : withdrawn)
+    if (all_doubtful_ || doubtful_.contains(prefix_of(step.route))) urgent_ = true;
+  look_in(soon, now);
 }
 
 // Nobody knows what changed while there was no such router.
 void Doubts::told_all(Instant now) {
   all_doubtful_ = all_doubtful_ || !single_;
   single_ = all_sent_ = true;
-  look_in(later, now);
+  look_in(soon, now);
+}
+
+void Doubts::seen(const std::vector<api::Peer>& peers, Instant now) {
+  if (!single_ && std::ranges::any_of(peers, is_single)) told_all(now);
+}
+
+bool Doubts::may_wait(const Mirror::RouteSteps& withdraw) const {
+  if (!single_ || withdraw.empty()) return false;
+  return all_sent_ || std::ranges::any_of(withdraw, [this](const auto& step) { return sent_.contains(prefix_of(step.route)); });
 }
 
 void Doubts::not_cured(const Cure& cure, Instant now) {
   all_doubtful_ = urgent_ = true;
-  for (const BgpRoute& route : cure.withdraw_again) doubtful_.try_emplace({route.address, route.length()}, route);
-  look_in(later, now);
+  for (const auto& step : cure.withdraw_again) gone_.try_emplace(prefix_of(step.route), step);
+  look_in(patience, now);
 }
 
 void Doubts::look_in(Duration time, Instant now) { look_at_ = std::min(look_at_.value_or(now + time), now + time); }
 
-Doubts::Cure Doubts::look(const std::vector<api::Peer>& peers, const std::map<BgpRoute, BgpMirror::Path>& routes, Instant now) {
-  look_at_.reset();
-  Cure out;
+bool Doubts::all_is_sent(const std::vector<api::Peer>& peers) {
+  single_peers_.clear();
+  to_be_told_ = false;
   bool waiting = false;
   for (const api::Peer& peer : peers) {
-    if (!is_established(peer.state()) || receives_several_paths(peer)) continue;
-    out.tell_again.push_back(peer.conf().neighbor_address());
-    waiting = waiting || peer.state().out_q() > 0 || peer.graceful_restart().local_restarting();
+    if (!is_single(peer)) continue;
+    if (peer.graceful_restart().local_restarting()) {
+      to_be_told_ = true;
+      continue;
+    }
+    single_peers_.push_back(peer.conf().neighbor_address());
+    waiting = waiting || peer.state().out_q() > 0;
   }
-  if (out.tell_again.empty()) {
+  if (waiting) return false;
+  single_ = to_be_told_ || !single_peers_.empty();
+  sent_.clear();
+  all_sent_ = to_be_told_;
+  return true;
+}
+
+Doubts::Cure Doubts::look(const std::vector<api::Peer>& peers, const std::map<BgpRoute, BgpMirror::Path>& routes, Instant now) {
+  look_at_.reset();
+  const bool sent = all_is_sent(peers);
+  if (!sent || to_be_told_) look_in(patience, now);
+  if (!sent) return {};
+  if (!single_) {
     *this = {};
     single_ = false;
     return {};
   }
-  if (waiting) {
-    look_in(later, now);
-    return {};
-  }
-  sent_.clear();
-  all_sent_ = false;
-  if (!all_doubtful_ && doubtful_.empty()) return {};
+  Cure out;
+  if (!all_doubtful_ && doubtful_.empty()) return out;
   if (!urgent_ && now < patient_until_) {
-    look_at_ = patient_until_;
-    return {};
+    look_in(patient_until_ - now, now);
+    return out;
   }
-  for (const auto& [prefix, route] : doubtful_) {
+  for (const auto& [prefix, step] : gone_) {
     const auto there = routes.lower_bound({prefix.first, {}});
-    const bool has_it = there != routes.end() && there->first.address == prefix.first;
-    if (!has_it) out.withdraw_again.push_back(route);
+    if (there == routes.end() || there->first.address != prefix.first) out.withdraw_again.push_back(step);
   }
+  out.tell_again = single_peers_;
   doubtful_.clear();
+  gone_.clear();
   all_doubtful_ = urgent_ = false;
   patient_until_ = now + spacing;
-  all_sent_ = true;
-  look_in(later, now);
+  told_all(now);
   return out;
 }
 

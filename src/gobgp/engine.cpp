@@ -48,6 +48,7 @@ constexpr Duration watch_again_after = 100ms;
 constexpr std::size_t most_callers = 1000;  // between two looks
 // So long new sessions wait for routes that can't be changed; less than routers keep those of a former process.
 constexpr Duration load_patience = 20s;
+constexpr Duration sending_patience = 200ms;  // other routers wait meanwhile
 
 // Of several things to do all are tried, and the first error is told.
 class FirstError {
@@ -113,6 +114,7 @@ class GobgpEngine final : public BgpEngine {
     if (!mirror_.serves()) co_return std::vector<BgpPeerStatus>{};
     auto listed = co_await client->list_peers();
     if (!listed) co_return fail(note_error(listed.error()));
+    note_peers(*listed);
     std::vector<BgpPeerStatus> out;
     for (const api::Peer& peer : *listed) {
       BgpPeerStatus status = gobgp::status_from_api(peer);
@@ -266,6 +268,11 @@ class GobgpEngine final : public BgpEngine {
     if (gobgp::is_established(state)) note_all_told();
   }
 
+  void note_peers(const std::vector<api::Peer>& peers) {
+    doubts_.seen(peers, timers_.now());
+    doubt_.ring();
+  }
+
   void note_all_told() {
     doubts_.told_all(timers_.now());
     doubt_.ring();
@@ -294,11 +301,25 @@ class GobgpEngine final : public BgpEngine {
     }
   }
 
-  static asio::awaitable<Result<>> cure(Api& client, const gobgp::Doubts::Cure& cure) {
+  // What was given before, to routers without ADD-PATH.
+  asio::awaitable<void> wait_until_sent(Api& client) {
+    const Instant give_up = timers_.now() + sending_patience;
+    bool sent = false;
+    while (!sent && timers_.now() < give_up) {
+      const auto listed = co_await client.list_peers();
+      if (!listed) co_return;  // so will be what comes next, which tells
+      sent = doubts_.all_is_sent(*listed);
+      co_await timers_.sleep_for(sent ? 1ms : 5ms);
+    }
+  }
+
+  asio::awaitable<Result<>> cure(Api& client, const gobgp::Doubts::Cure& cure) {
     std::vector<api::Path> again;
-    for (const BgpRoute& route : cure.withdraw_again) {
-      again.push_back(gobgp::to_api(route, 1, {}));
-      again.push_back(gobgp::withdrawal(route, 1));
+    for (const auto& step : cure.withdraw_again) {
+      const std::uint32_t audience = step.path.audience;
+      if (audience != 0 && (!mirror_.has().audiences || !mirror_.has().audiences->contains(audience))) continue;  // all would hear of it
+      again.push_back(gobgp::to_api(step.route, step.id, step.path));
+      again.push_back(gobgp::withdrawal(step.route, step.id));
     }
     Result<> done;
     if (!again.empty()) done = co_await client.change_paths(std::move(again));
@@ -434,6 +455,7 @@ class GobgpEngine final : public BgpEngine {
     }
     if (client != client_) co_return fail(not_running());
     mirror_.take(*global, *peers, paths, desired_.get());
+    note_peers(*peers);
     read_back_needed_ = false;
     co_return Result<>{};
   }
@@ -547,10 +569,10 @@ class GobgpEngine final : public BgpEngine {
   asio::awaitable<Result<>> change_routes(Api& client, const Mirror::RouteSteps& add, const Mirror::RouteSteps& withdraw) {
     std::vector<api::Path> paths = mirror_.messages(add, withdraw);
     if (paths.empty()) co_return Result<>{};
+    if (doubts_.may_wait(withdraw)) co_await wait_until_sent(client);
     const auto sent = co_await client.change_paths(std::move(paths));
     if (!sent) co_return fail(note_error(sent.error()));
-    mirror_.changed(add, withdraw);
-    doubts_.changed(add, withdraw, timers_.now());
+    doubts_.changed(mirror_.changed(add, withdraw), withdraw, timers_.now());
     doubt_.ring();
     counters_.paths_added += add.size();
     counters_.paths_withdrawn += withdraw.size();

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <iterator>
 #include <optional>
+#include <ranges>
 #include <tuple>
 
 #include "gobgp/translate.hpp"
@@ -60,11 +61,17 @@ bool Mirror::shows(const BgpPeerConfig& peer, const BgpPeerConfig& shown) const 
 
 void Mirror::take_paths(const std::vector<api::Path>& paths) {
   has_.routes.clear();
+  ages_.clear();
   foreign_.clear();
+  last_age_ += paths.size();
+  std::uint64_t age = last_age_;  // the best one is listed first
   for (const api::Path& path : paths) {
     if (is_received(path)) continue;
     const auto read = path_from_api(path);
-    if (read && read->path.id != 0 && has_.routes.emplace(read->route, read->path).second) continue;
+    if (read && read->path.id != 0 && has_.routes.emplace(read->route, read->path).second) {
+      ages_.emplace(read->route, age--);
+      continue;
+    }
     api::Path removal = path;
     removal.set_is_withdraw(true);
     foreign_.push_back(std::move(removal));
@@ -83,15 +90,62 @@ void Mirror::put(const BgpPeerConfig& peer) {
   returning_.erase(peer.neighbor);
 }
 
-void Mirror::changed(const RouteSteps& add, const RouteSteps& withdraw) {
+std::vector<Mirror::Told> Mirror::changed(const RouteSteps& add, const RouteSteps& withdraw) {
+  std::vector<Told> out;
+  const auto note = [&](const BgpSteps::RouteStep& step, const std::optional<BgpRoute>& before) {
+    const auto now = best(step.route);
+    if (!now)
+      out.push_back({step, before, true});
+    else if (now != before || step.route == *now)
+      out.push_back({{*now, has_.routes.at(*now).id, has_.routes.at(*now).path}, before, false});
+  };
   foreign_.clear();
-  for (const auto& step : add) has_.routes.insert_or_assign(step.route, BgpMirror::Path{step.id, step.path});
-  for (const auto& step : withdraw) has_.routes.erase(step.route);
+  for (const auto& step : add) {
+    const auto before = best(step.route);
+    has_.routes.insert_or_assign(step.route, BgpMirror::Path{step.id, step.path});
+    ages_.insert_or_assign(step.route, ++last_age_);
+    note(step, before);
+  }
+  for (const auto& step : worst_first(withdraw)) {
+    const auto before = best(step.route);
+    ages_.erase(step.route);
+    if (const auto known = has_.routes.extract(step.route)) note({step.route, step.id, known.mapped().path}, before);
+  }
+  return out;
+}
+
+Mirror::Rank Mirror::rank(const BgpRoute& route) const {
+  const auto path = has_.routes.find(route);
+  const auto age = ages_.find(route);
+  if (path == has_.routes.end() || age == ages_.end()) return {};
+  const BgpAttributes& attributes = path->second.path.attributes;
+  return {attributes.local_pref.value_or(100), -std::int64_t{attributes.med.value_or(0)}, age->second};
+}
+
+std::optional<BgpRoute> Mirror::best(const BgpRoute& of_its_prefix) const {
+  std::optional<BgpRoute> out;
+  for (auto at = has_.routes.lower_bound({of_its_prefix.address, {}}); at != has_.routes.end(); ++at) {
+    if (at->first.address != of_its_prefix.address) break;
+    if (at->first.length() == of_its_prefix.length() && (!out || rank(at->first) > rank(*out))) out = at->first;
+  }
+  return out;
+}
+
+Mirror::RouteSteps Mirror::worst_first(const RouteSteps& steps) const {
+  std::vector<std::pair<Rank, const BgpSteps::RouteStep*>> ranked;
+  ranked.reserve(steps.size());
+  for (const auto& step : steps) ranked.emplace_back(rank(step.route), &step);
+  std::ranges::sort(ranked);
+  RouteSteps out;
+  out.reserve(steps.size());
+  for (const auto& [rank, step] : ranked) out.push_back(*step);
+  return out;
 }
 
 void Mirror::withdrew_all() {
   foreign_.clear();
   has_.routes.clear();
+  ages_.clear();
 }
 
 void Mirror::put_policies(Audiences audiences, std::string users) {
@@ -117,16 +171,16 @@ std::vector<api::Path> Mirror::messages(const RouteSteps& add, const RouteSteps&
     out.push_back(to_api(step.route, step.id, step.path));
     if (!foreign_.empty()) given.insert(number(out.back()));
   }
-  for (const auto& step : withdraw) out.push_back(withdrawal(step.route, step.id));
-  std::ranges::copy_if(foreign_, std::back_inserter(out), [&](const api::Path& path) { return !given.contains(number(path)); });
+  for (const auto& step : worst_first(withdraw)) out.push_back(withdrawal(step.route, step.id));
+  std::ranges::copy_if(std::views::reverse(foreign_), std::back_inserter(out),
+                       [&](const api::Path& path) { return !given.contains(number(path)); });
   return out;
 }
 
 std::vector<api::Path> Mirror::withdrawals_of_all() const {
-  std::vector<api::Path> out;
-  for (const auto& [route, path] : has_.routes) out.push_back(withdrawal(route, path.id));
-  std::ranges::copy(foreign_, std::back_inserter(out));
-  return out;
+  RouteSteps all;
+  for (const auto& [route, path] : has_.routes) all.push_back({route, path.id, {}});
+  return messages({}, all);
 }
 
 }  // namespace berth::gobgp

@@ -5,8 +5,12 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
 #include <set>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -36,7 +40,13 @@ class Mirror {
   void stopped() { has_.global.reset(); }
   void put(const BgpPeerConfig& peer);
   void erase(const IpAddress& neighbor) { has_.peers.erase(neighbor); }
-  void changed(const RouteSteps& add, const RouteSteps& withdraw);
+  // What routers without ADD-PATH are told of it, in gobgpd's order: the best path of a prefix, when that is another one now.
+  struct Told {
+    BgpSteps::RouteStep step;
+    std::optional<BgpRoute> before;  // the best path until then
+    bool gone = false;               // the prefix: it is withdrawn
+  };
+  std::vector<Told> changed(const RouteSteps& add, const RouteSteps& withdraw);
   void withdrew_all();
   void put_policies(Audiences audiences, std::string users);
   void forget_policies() { has_.audiences.reset(); }
@@ -44,7 +54,8 @@ class Mirror {
   // -- paths that are nothing we would add, left by somebody else or by a write of which nobody knows
 
   [[nodiscard]] std::size_t foreign() const { return foreign_.size(); }
-  // What is to be sent for these steps, and to be rid of the foreign ones.
+  // What is to be sent for these steps, and to be rid of the foreign ones. Of the paths of a prefix gobgpd's best one is withdrawn last,
+  // so that a router without ADD-PATH hears of one change (doubts.hpp).
   [[nodiscard]] std::vector<api::Path> messages(const RouteSteps& add, const RouteSteps& withdraw) const;
   [[nodiscard]] std::vector<api::Path> withdrawals_of_all() const;
 
@@ -61,7 +72,15 @@ class Mirror {
   void take_paths(const std::vector<api::Path>& paths);
   [[nodiscard]] bool shows(const BgpPeerConfig& peer, const BgpPeerConfig& shown) const;
 
+  // By which gobgpd prefers one of a prefix's paths, the greatest.
+  using Rank = std::tuple<std::int64_t, std::int64_t, std::uint64_t>;
+  [[nodiscard]] Rank rank(const BgpRoute& route) const;
+  [[nodiscard]] std::optional<BgpRoute> best(const BgpRoute& of_its_prefix) const;
+  [[nodiscard]] RouteSteps worst_first(const RouteSteps& steps) const;
+
   BgpMirror has_;
+  std::map<BgpRoute, std::uint64_t> ages_;  // of its routes: of equal paths the newest is gobgpd's best one
+  std::uint64_t last_age_ = 0;
   std::vector<api::Path> foreign_;  // as withdrawals
   std::set<IpAddress> returning_;
   std::vector<std::string> cut_off_;

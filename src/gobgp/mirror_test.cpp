@@ -74,6 +74,28 @@ TEST(Mirror, AForeignPathIsWithdrawnUnlessOursTakesItsNumber) {
   EXPECT_EQ(mirror.withdrawals_of_all().size(), 2U);
 }
 
+TEST(Mirror, TheBestPathIsWithdrawnLast) {
+  const auto via = [](std::uint32_t hop) { return BgpRoute{route.address, IpAddress::v4(0x0A000000U + hop)}; };
+  const auto order = [](const Mirror& mirror, const Mirror::RouteSteps& withdraw) {
+    std::vector<std::uint32_t> out;
+    for (const api::Path& path : mirror.messages({}, withdraw)) out.push_back(path.identifier());
+    return out;
+  };
+  Mirror mirror;
+  mirror.started(server);
+  mirror.changed({{via(1), 1}, {via(2), 2}, {via(3), 3}}, {});
+  mirror.changed({{via(1), 1}}, {});  // made anew: now it is the newest
+  const Mirror::RouteSteps all{{via(1), 1}, {via(2), 2}, {via(3), 3}};
+  EXPECT_EQ(order(mirror, all), (std::vector<std::uint32_t>{2, 3, 1}));
+  BgpPath preferred;
+  preferred.attributes.local_pref = 200;
+  mirror.changed({{via(2), 2, preferred}, {via(3), 3}}, {});
+  EXPECT_EQ(order(mirror, all), (std::vector<std::uint32_t>{1, 3, 2}));
+  EXPECT_EQ(mirror.withdrawals_of_all().back().identifier(), 2U);
+  mirror.take(*to_api(server), {}, {to_api(via(3), 3, {}), to_api(via(1), 1, {}), to_api(via(2), 2, {})}, nullptr);
+  EXPECT_EQ(order(mirror, all), (std::vector<std::uint32_t>{2, 1, 3})) << "as gobgpd lists them";
+}
+
 TEST(Mirror, ANewProcessHasNothingButPathsKeepTheirNumbers) {
   Mirror mirror = read_back({as_gobgpd_shows(peer("192.0.2.9"))}, {to_api(route, 7, {})});
   mirror.put_policies({}, "");

@@ -90,6 +90,16 @@ std::string time_text(bool present, std::int64_t seconds) {
 // gobgpd writes an address that is not there as text.
 std::string address_text(const std::string& text) { return IpAddress::parse(text) && text != "0.0.0.0" ? text : ""; }
 
+bool has_add_path(const api::Peer& peer, const api::AfiSafi& ours) {
+  if (ours.add_paths().config().send_max() == 0) return false;
+  const api::Family& family = ours.config().family();
+  for (const api::Capability& capability : peer.state().remote_cap())
+    for (const auto& theirs : capability.add_path().tuples())
+      if (theirs.family().afi() == family.afi() && theirs.family().safi() == family.safi() && (theirs.mode() & add_path_receive_mode) != 0)
+        return true;
+  return false;
+}
+
 std::optional<IpAddress> next_hop_of(const api::Path& path) {
   for (const api::Attribute& attribute : path.pattrs()) {
     if (attribute.has_next_hop()) return IpAddress::parse(attribute.next_hop().next_hop());
@@ -344,15 +354,12 @@ BgpPeerStatus status_from_api(const api::Peer& peer) {
 }
 
 bool receives_several_paths(const api::Peer& peer) {
-  for (const api::AfiSafi& ours : peer.afi_safis()) {
-    if (ours.add_paths().config().send_max() == 0) continue;
-    for (const api::Capability& capability : peer.state().remote_cap())
-      for (const auto& theirs : capability.add_path().tuples())
-        if (theirs.family().afi() == ours.config().family().afi() && theirs.family().safi() == ours.config().family().safi() &&
-            (theirs.mode() & add_path_receive_mode) != 0)
-          return true;
-  }
-  return false;
+  return std::ranges::any_of(peer.afi_safis(), [&](const api::AfiSafi& family) { return has_add_path(peer, family); });
+}
+
+bool receives_one_path(const api::Peer& peer) {
+  return peer.afi_safis().empty() ||
+         !std::ranges::all_of(peer.afi_safis(), [&](const api::AfiSafi& family) { return has_add_path(peer, family); });
 }
 
 bool is_established(const api::PeerState& state) { return state.session_state() == session_established; }

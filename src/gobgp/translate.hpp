@@ -34,8 +34,10 @@ BgpPeerStatus status_from_api(const api::Peer& peer);
 bool is_established(const api::PeerState& state);
 // Whether gobgpd ended the session because the router sent more than the maximum of prefixes.
 bool is_cut_off(const api::Peer& peer);
-// The router has ADD-PATH (RFC 7911) for a family of the session, and is sent several paths of a prefix.
+// In a family of the session the router has ADD-PATH (RFC 7911), and is sent several paths of a prefix; in a family it is sent only the
+// best one.
 bool receives_several_paths(const api::Peer& peer);
+bool receives_one_path(const api::Peer& peer);
 // Why a session ended, in a few words; empty if the event says nothing of it.
 std::string disconnect_text(const api::PeerState& state);
 

@@ -198,7 +198,9 @@ Result<std::vector<api::Path>> SimulatedGobgpd::list_paths(const api::Family& fa
   std::vector<api::Path> out;
   for (const auto& [prefix, destination] : table_) {
     if (family_of(family) != prefix.address.family) continue;
-    for (const Path& path : destination) {
+    Destination best_first = destination;
+    std::ranges::sort(best_first, {}, rank);
+    for (const Path& path : best_first) {
       api::Path message = path.message;
       message.set_neighbor_ip(path.source.empty() ? "invalid IP" : path.source);
       message.set_is_withdraw(false);

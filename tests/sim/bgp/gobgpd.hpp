@@ -11,6 +11,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "../rng.hpp"
@@ -107,6 +108,9 @@ class SimulatedGobgpd {
   void deferral_is_over(const IpAddress& neighbor, Duration deferral);
   void tell_all(Peer& peer, bool withdraw_filtered);
   [[nodiscard]] std::optional<RouteSeen> as_sent(const Peer& peer, const Path& path) const;
+  // The least is the best path.
+  using Rank = std::tuple<std::uint32_t, std::uint32_t, std::uint64_t>;
+  [[nodiscard]] static Rank rank(const Path& path) { return {~path.route.local_pref.value_or(100), path.route.med.value_or(0), ~path.age}; }
   [[nodiscard]] static const Path* best(const Destination& destination);
   void propagate(const Prefix& prefix, const Path& path, bool withdrawn, const std::optional<Path>& old_best);
   void say(Peer& peer, const Prefix& prefix, std::uint32_t id, std::optional<RouteSeen> route);

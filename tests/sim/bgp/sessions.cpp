@@ -169,9 +169,6 @@ void SimulatedGobgpd::deferral_is_over(const IpAddress& neighbor, Duration defer
 // -- telling --------------------------------------------------------------------------------------
 
 const SimulatedGobgpd::Path* SimulatedGobgpd::best(const Destination& destination) {
-  const auto rank = [](const Path& path) {
-    return std::tuple{~path.route.local_pref.value_or(100), path.route.med.value_or(0), ~path.age};
-  };
   const auto found = std::ranges::min_element(destination, {}, rank);
   return found == destination.end() ? nullptr : &*found;
 }
