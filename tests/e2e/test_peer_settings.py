@@ -385,7 +385,7 @@ class PeerSettings(E2eTest):
             self.assertNotEqual(connection["local_port"], 179)
 
     def test_range_of_neighbors(self):
-        """neighborAddress with a prefix: whatever router of it connects is a peer; an edit is for all of them; one is lost and comes back."""
+        """neighborAddress with a prefix: the routers of it that connect are peers; an edit is for all of them; one goes and comes back."""
         routers = ("called", "called-too")
         for name in routers:
             self.wait_for_routes(name)
