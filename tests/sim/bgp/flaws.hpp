@@ -17,6 +17,7 @@ enum class BgpFlaw : std::uint8_t {
   import_is_open,        // the import policy is not assigned
   everybody_hears,       // the export policy rejects nothing
   not_told_again,        // the soft reset is not done
+  add_path_believed,     // listings say that every router has ADD-PATH
   sessions_are_reset,    // with each change of policies
   strangers_stay,        // listings hide what is not of Berth's shape
   hang_for_ever,         // the engine's kill does nothing

@@ -66,6 +66,7 @@ std::string_view to_string(BgpFlaw flaw) {
     case BgpFlaw::import_is_open: return "import_is_open";
     case BgpFlaw::everybody_hears: return "everybody_hears";
     case BgpFlaw::not_told_again: return "not_told_again";
+    case BgpFlaw::add_path_believed: return "add_path_believed";
     case BgpFlaw::sessions_are_reset: return "sessions_are_reset";
     case BgpFlaw::strangers_stay: return "strangers_stay";
     case BgpFlaw::hang_for_ever: return "hang_for_ever";
@@ -206,6 +207,12 @@ asio::awaitable<Result<std::vector<api::Peer>>> SimulatedApi::list_peers() {
   for (api::Peer& peer : *answer) {
     if (host_.rng.chance(host_.faults.strange)) distort(peer, false);
     if (host_.rng.chance(host_.faults.broken)) distort(peer, true);
+    if (host_.flaw == BgpFlaw::add_path_believed)
+      for (const api::AfiSafi& family : peer.afi_safis()) {
+        auto& tuple = *peer.mutable_state()->add_remote_cap()->mutable_add_path()->add_tuples();
+        *tuple.mutable_family() = family.config().family();
+        tuple.set_mode(1);
+      }
   }
   co_return answer;
 }

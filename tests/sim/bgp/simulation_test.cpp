@@ -73,6 +73,7 @@ TEST(Bgp, WhateverIsBrokenIsNoticed) {
       {BgpFlaw::import_is_open, "nobody wishes 198.51.100.0/24", 20},
       {BgpFlaw::everybody_hears, "nobody wishes", 2},
       {BgpFlaw::not_told_again, "nobody wishes", 5},
+      {BgpFlaw::add_path_believed, "nobody wishes", 0},
       {BgpFlaw::sessions_are_reset, "its session was ended for no reason", 9},
       {BgpFlaw::strangers_stay, "nobody wishes 192.168.0.", 2},
       {BgpFlaw::hang_for_ever, "does not settle", 34},
