@@ -102,9 +102,8 @@ asio::awaitable<void> BgpSpeaker::run() {
   for (;;) {
     const Instant begun = timers_.now();
     if (plan()) {
-      const bool wanted = applied_ == nullptr || (applied_ != desired_ && !(*applied_ == *desired_));
       // What failed waits; what is asked for since does not.
-      if (wanted && (!retry_at_ || *retry_at_ <= begun || failed_ != desired_)) co_await apply();
+      if (applied_ != desired_ && (!retry_at_ || *retry_at_ <= begun || failed_ != desired_)) co_await apply();
     }
     if (sessions_changed_ || timers_.now() - sessions_read_ >= sessions_interval) co_await read_sessions();
     collect_problems();
@@ -255,10 +254,13 @@ asio::awaitable<void> BgpSpeaker::read_sessions() {
   if (!read && read.error().code != ErrorCode::unavailable) co_return;
   std::vector<BgpPeerStatus> now = read ? std::move(*read) : std::vector<BgpPeerStatus>{};  // without an engine there is none
   log_changes(sessions_, now);
-  const std::map<IpAddress, std::uint32_t> prefixes = prefixes_by_peer(*desired_);
+  if (counted_ != desired_) {
+    counted_ = desired_;
+    prefixes_ = prefixes_by_peer(*desired_);
+  }
   for (BgpPeerStatus& session : now)
     if (const auto neighbor = IpAddress::parse(session.neighbor_address); neighbor && session.session_state == SessionState::established)
-      if (const auto told = prefixes.find(*neighbor); told != prefixes.end()) session.prefixes = told->second;
+      if (const auto told = prefixes_.find(*neighbor); told != prefixes_.end()) session.prefixes = told->second;
   sessions_ = std::move(now);
 }
 

@@ -99,6 +99,8 @@ class BgpSpeaker {
   std::shared_ptr<const BgpDesired> failed_;  // what could not be applied last
   std::vector<BgpProblem> configuration_problems_, problems_;  // without and with those of the engine
   std::vector<BgpPeerStatus> sessions_;
+  std::shared_ptr<const BgpDesired> counted_;  // the one of which these are:
+  std::map<IpAddress, std::uint32_t> prefixes_;  // how many each router is told of
   bool sessions_changed_ = true;
   Instant sessions_read_;
   Backoff backoff_{{.initial = std::chrono::milliseconds{50}, .limit = std::chrono::seconds{5}}};

@@ -182,6 +182,26 @@ TEST_F(WithBfd, CountersAloneAreNothingToPlanFor) {
   EXPECT_EQ(speaker_.counters().plans, before);
 }
 
+TEST_F(Speaker, ASessionThatIsUpSaysHowManyPrefixesItsRouterIsToldOf) {
+  engine_.established = {"10.0.0.254"};
+  Objects all = ordinary();
+  world_ = world(all);
+  start();
+  const auto told = [&] {
+    std::vector<std::uint32_t> out;
+    for (const BgpPeerStatus& session : speaker_.sessions()) out.push_back(session.prefixes);
+    return out;
+  };
+  EXPECT_EQ(told(), (std::vector<std::uint32_t>{0, 1})) << "the first is not up";
+  const Service more = service("more", served("lan", "192.0.2.2"));
+  all.services.push_back(more);
+  all.slices.push_back(slice(more, {ready_on("a")}));
+  all.blocks.front().addresses.emplace(ip("192.0.2.2"), held(more, "lan"));
+  change(std::move(all));
+  timers_.run_for(20s);
+  EXPECT_EQ(told(), (std::vector<std::uint32_t>{0, 2}));
+}
+
 TEST_F(Speaker, WhoConnectsOfARangeIsAPeerAsLongAsItHasASession) {
   Objects all = ordinary();
   all.peers.front().neighbor_address = "10.9.0.0/24";
