@@ -36,7 +36,7 @@ void Doubts::changed(const std::vector<Mirror::Told>& told, const Mirror::RouteS
   look_in(soon, now);
 }
 
-// Nobody knows what changed while there was no such router.
+// Nobody knows what changed just as the first such router came.
 void Doubts::told_all(Instant now) {
   all_doubtful_ = all_doubtful_ || !single_;
   single_ = all_sent_ = true;
@@ -87,7 +87,6 @@ Doubts::Cure Doubts::look(const std::vector<api::Peer>& peers, const std::map<Bg
   if (!sent) return {};
   if (!single_) {
     *this = {};
-    single_ = false;
     return {};
   }
   Cure out;

@@ -23,6 +23,8 @@ namespace berth::gobgp {
 
 class Doubts {
  public:
+  // There is a router without ADD-PATH.
+  [[nodiscard]] bool any_concerned() const { return single_; }
   // gobgpd was given this, and tells of it what Mirror::changed() said.
   void changed(const std::vector<Mirror::Told>& told, const Mirror::RouteSteps& withdrawn, Instant now);
   // A session began, or somebody was told everything again: all routes are on their way.
@@ -49,7 +51,7 @@ class Doubts {
   using Prefix = std::pair<IpAddress, int>;
   void look_in(Duration time, Instant now);
 
-  bool single_ = true;  // there is a router without ADD-PATH, or may be
+  bool single_ = false;
   std::vector<std::string> single_peers_;  // that are told what changes
   bool to_be_told_ = false;                // others will be told everything, when gobgpd's restart is over for them
   std::map<Prefix, std::set<BgpRoute>> sent_;  // told since nothing waited to be sent

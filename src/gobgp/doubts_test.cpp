@@ -51,10 +51,13 @@ const std::vector<api::Peer> single{peer("192.0.2.1"), peer("192.0.2.2", true)};
 struct Story {
   Story() {
     doubts.told_all(start - 1min);  // and it knows that there is such a router
-    EXPECT_TRUE(doubts.look(single, {}, start - 59s).tell_again.empty());
+    EXPECT_EQ(doubts.look(single, {}, start - 59s).tell_again, Addresses{"192.0.2.1"}) << "who knows what changed as it came";
+    EXPECT_TRUE(doubts.look(single, {}, start - 58s).tell_again.empty());
     EXPECT_FALSE(doubts.next_look());
   }
-  void change(const Steps& add, const Steps& withdraw, Instant now) { doubts.changed(mirror.changed(add, withdraw), withdraw, now); }
+  void change(const Steps& add, const Steps& withdraw, Instant now) {
+    doubts.changed(mirror.changed(add, withdraw, doubts.any_concerned()), withdraw, now);
+  }
   Doubts::Cure look(Instant now, const std::vector<api::Peer>& peers = single) { return doubts.look(peers, mirror.has().routes, now); }
   bool tells_again(Instant now) { return !look(now).tell_again.empty(); }
   Mirror mirror;

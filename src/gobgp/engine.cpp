@@ -572,7 +572,7 @@ class GobgpEngine final : public BgpEngine {
     if (doubts_.may_wait(withdraw)) co_await wait_until_sent(client);
     const auto sent = co_await client.change_paths(std::move(paths));
     if (!sent) co_return fail(note_error(sent.error()));
-    doubts_.changed(mirror_.changed(add, withdraw), withdraw, timers_.now());
+    doubts_.changed(mirror_.changed(add, withdraw, doubts_.any_concerned()), withdraw, timers_.now());
     doubt_.ring();
     counters_.paths_added += add.size();
     counters_.paths_withdrawn += withdraw.size();

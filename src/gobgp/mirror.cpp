@@ -90,9 +90,11 @@ void Mirror::put(const BgpPeerConfig& peer) {
   returning_.erase(peer.neighbor);
 }
 
-std::vector<Mirror::Told> Mirror::changed(const RouteSteps& add, const RouteSteps& withdraw) {
+std::vector<Mirror::Told> Mirror::changed(const RouteSteps& add, const RouteSteps& withdraw, bool ask) {
   std::vector<Told> out;
+  const auto best_before = [&](const BgpSteps::RouteStep& step) { return ask ? best(step.route) : std::nullopt; };
   const auto note = [&](const BgpSteps::RouteStep& step, const std::optional<BgpRoute>& before) {
+    if (!ask) return;
     const auto now = best(step.route);
     if (!now)
       out.push_back({step, before, true});
@@ -101,13 +103,13 @@ std::vector<Mirror::Told> Mirror::changed(const RouteSteps& add, const RouteStep
   };
   foreign_.clear();
   for (const auto& step : add) {
-    const auto before = best(step.route);
+    const auto before = best_before(step);
     has_.routes.insert_or_assign(step.route, BgpMirror::Path{step.id, step.path});
     ages_.insert_or_assign(step.route, ++last_age_);
     note(step, before);
   }
   for (const auto& step : worst_first(withdraw)) {
-    const auto before = best(step.route);
+    const auto before = best_before(step);
     ages_.erase(step.route);
     if (const auto known = has_.routes.extract(step.route)) note({step.route, step.id, known.mapped().path}, before);
   }

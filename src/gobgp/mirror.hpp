@@ -40,13 +40,14 @@ class Mirror {
   void stopped() { has_.global.reset(); }
   void put(const BgpPeerConfig& peer);
   void erase(const IpAddress& neighbor) { has_.peers.erase(neighbor); }
-  // What routers without ADD-PATH are told of it, in gobgpd's order: the best path of a prefix, when that is another one now.
+  // What routers without ADD-PATH are told of it, in gobgpd's order: the best path of a prefix, when that is another one now. Nothing, if
+  // nobody asks.
   struct Told {
     BgpSteps::RouteStep step;
     std::optional<BgpRoute> before;  // the best path until then
-    bool gone = false;               // the prefix: it is withdrawn
+    bool gone = false;  // the prefix: it is withdrawn
   };
-  std::vector<Told> changed(const RouteSteps& add, const RouteSteps& withdraw);
+  std::vector<Told> changed(const RouteSteps& add, const RouteSteps& withdraw, bool ask);
   void withdrew_all();
   void put_policies(Audiences audiences, std::string users);
   void forget_policies() { has_.audiences.reset(); }

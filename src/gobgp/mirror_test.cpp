@@ -68,7 +68,7 @@ TEST(Mirror, AForeignPathIsWithdrawnUnlessOursTakesItsNumber) {
   EXPECT_FALSE(messages[0].is_withdraw());
   EXPECT_TRUE(messages[1].is_withdraw());
   EXPECT_EQ(messages[1].nlri().prefix().prefix(), "192.0.2.2");
-  mirror.changed(add, {});
+  mirror.changed(add, {}, false);
   EXPECT_EQ(mirror.foreign(), 0U);
   EXPECT_EQ(mirror.has().routes.size(), 2U);
   EXPECT_EQ(mirror.withdrawals_of_all().size(), 2U);
@@ -83,13 +83,13 @@ TEST(Mirror, TheBestPathIsWithdrawnLast) {
   };
   Mirror mirror;
   mirror.started(server);
-  mirror.changed({{via(1), 1}, {via(2), 2}, {via(3), 3}}, {});
-  mirror.changed({{via(1), 1}}, {});  // made anew: now it is the newest
+  mirror.changed({{via(1), 1}, {via(2), 2}, {via(3), 3}}, {}, false);
+  mirror.changed({{via(1), 1}}, {}, false);  // made anew: now it is the newest
   const Mirror::RouteSteps all{{via(1), 1}, {via(2), 2}, {via(3), 3}};
   EXPECT_EQ(order(mirror, all), (std::vector<std::uint32_t>{2, 3, 1}));
   BgpPath preferred;
   preferred.attributes.local_pref = 200;
-  mirror.changed({{via(2), 2, preferred}, {via(3), 3}}, {});
+  mirror.changed({{via(2), 2, preferred}, {via(3), 3}}, {}, false);
   EXPECT_EQ(order(mirror, all), (std::vector<std::uint32_t>{1, 3, 2}));
   EXPECT_EQ(mirror.withdrawals_of_all().back().identifier(), 2U);
   mirror.take(*to_api(server), {}, {to_api(via(3), 3, {}), to_api(via(1), 1, {}), to_api(via(2), 2, {})}, nullptr);
