@@ -36,6 +36,17 @@ void Doubts::changed(const std::vector<Mirror::Told>& told, const Mirror::RouteS
   look_in(soon, now);
 }
 
+void Doubts::failed(const Mirror::RouteSteps& add, const Mirror::RouteSteps& withdraw, Instant now) {
+  if (!single_) return;
+  for (const Mirror::RouteSteps* steps : {&add, &withdraw})
+    for (const auto& step : *steps) {
+      sent_[prefix_of(step.route)].insert(step.route);
+      doubtful_.insert(prefix_of(step.route));
+    }
+  urgent_ = true;
+  look_in(soon, now);
+}
+
 // Nobody knows what changed just as the first such router came.
 void Doubts::told_all(Instant now) {
   all_doubtful_ = all_doubtful_ || !single_;
@@ -57,6 +68,8 @@ void Doubts::not_cured(const Cure& cure, Instant now) {
   for (const auto& step : cure.withdraw_again) gone_.try_emplace(prefix_of(step.route), step);
   look_in(patience, now);
 }
+
+void Doubts::look_later(Instant now) { look_at_ = now + patience; }
 
 void Doubts::look_in(Duration time, Instant now) { look_at_ = std::min(look_at_.value_or(now + time), now + time); }
 

@@ -27,12 +27,17 @@ class Doubts {
   [[nodiscard]] bool any_concerned() const { return single_; }
   // gobgpd was given this, and tells of it what Mirror::changed() said.
   void changed(const std::vector<Mirror::Told>& told, const Mirror::RouteSteps& withdrawn, Instant now);
+  // Nobody knows what it did of these, and what it told.
+  void failed(const Mirror::RouteSteps& add, const Mirror::RouteSteps& withdraw, Instant now);
   // A session began, or somebody was told everything again: all routes are on their way.
   void told_all(Instant now);
   // Peers as gobgpd shows them: so no session is missed whose beginning nobody told.
   void seen(const std::vector<api::Peer>& peers, Instant now);
   // Something of these prefixes may still wait to be sent: it is better to withdraw after that.
   [[nodiscard]] bool may_wait(const Mirror::RouteSteps& withdraw) const;
+
+  // A prefix is to be withdrawn again, with the audience that it had.
+  [[nodiscard]] bool any_gone() const { return !gone_.empty(); }
 
   // When look() is due.
   [[nodiscard]] std::optional<Instant> next_look() const { return look_at_; }
@@ -44,6 +49,7 @@ class Doubts {
   Cure look(const std::vector<api::Peer>& peers, const std::map<BgpRoute, BgpMirror::Path>& routes, Instant now);
   // Only whether nothing waits.
   bool all_is_sent(const std::vector<api::Peer>& peers);
+  void look_later(Instant now);
   // That did not work.
   void not_cured(const Cure& cure, Instant now);
 

@@ -8,7 +8,7 @@ namespace {
 using namespace std::chrono_literals;
 using Addresses = std::vector<std::string>;
 
-const Instant start{};
+const Instant start = Instant{} + 1h;
 
 BgpRoute route(std::uint32_t number, std::uint32_t next_hop) {
   return {IpAddress::v4(0xCB007100U + number), IpAddress::v4(0x0A000000U + next_hop)};
@@ -142,6 +142,19 @@ TEST(Doubts, WhatWentWithTwoOfItsPathsIsWithdrawnAgain) {
   EXPECT_EQ(story.look(start + 2s).withdraw_again, steps({route(1, 2)}));
   story.change({}, steps({route(2, 1), route(2, 2)}), start + 10s);
   EXPECT_TRUE(story.look(start + 11s).withdraw_again.empty()) << "in a batch of its own it is just withdrawn";
+}
+
+TEST(Doubts, WhatFailedIsInDoubt) {
+  Story story;
+  story.doubts.failed(steps({route(1, 1), route(1, 2)}), {}, start);
+  EXPECT_TRUE(story.doubts.may_wait(steps({route(1, 1)})));
+  story.mirror.changed(steps({route(1, 1), route(1, 2)}), {}, false);  // as it was read back
+  story.change({}, steps({route(1, 1), route(1, 2)}), start + 10ms);
+  EXPECT_TRUE(story.doubts.any_gone());
+  const auto cure = story.look(start + 60ms);
+  EXPECT_EQ(cure.withdraw_again, steps({route(1, 2)}));
+  EXPECT_EQ(cure.tell_again, Addresses{"192.0.2.1"});
+  EXPECT_FALSE(story.doubts.any_gone());
 }
 
 TEST(Doubts, AddPathForOneFamilyIsNotEnough) {

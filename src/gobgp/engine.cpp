@@ -189,6 +189,7 @@ class GobgpEngine final : public BgpEngine {
     mirror_.forget();
     tell_again_ = true;  // perhaps
     not_changed_since_.reset();
+    so_ = false;
     read_back_needed_ = true;
     misses_ = 0;
   }
@@ -291,10 +292,17 @@ class GobgpEngine final : public BgpEngine {
         doubts_ = {};
         continue;
       }
+      if (!so_) {  // between two policies a soft reset would take routes away
+        doubts_.look_later(timers_.now());
+        continue;
+      }
       const auto listed = co_await client->list_peers();
       const auto cure = listed ? doubts_.look(*listed, mirror_.has().routes, timers_.now()) : gobgp::Doubts::Cure{};
       const Result<> done = listed ? co_await this->cure(*client, cure) : Result<>{fail(listed.error())};
-      if (done) continue;
+      if (done) {
+        if (!cure.withdraw_again.empty()) changed_();
+        continue;
+      }
       note_error(done.error());
       doubts_.not_cured(cure, timers_.now());
       changed_();
@@ -463,6 +471,13 @@ class GobgpEngine final : public BgpEngine {
   // -- making it so -----------------------------------------------------------------------------------
 
   asio::awaitable<Result<>> make_so(const BgpDesired& desired) {
+    so_ = false;
+    auto made = co_await try_to_make_so(desired);
+    so_ = made.has_value();
+    co_return made;
+  }
+
+  asio::awaitable<Result<>> try_to_make_so(const BgpDesired& desired) {
     if (!client_) co_return fail(not_running());
     if (read_back_needed_) {
       if (auto read = co_await read_back(); !read) co_return read;
@@ -488,7 +503,7 @@ class GobgpEngine final : public BgpEngine {
       not_changed_since_.reset();
     else if (!not_changed_since_)
       not_changed_since_ = timers_.now();
-    if (steps.narrow_audiences && changed)
+    if (steps.narrow_audiences && changed && !doubts_.any_gone())  // else after that: settle_doubts()
       errors.note(co_await note_policies(policies_.narrow(*client, desired.audiences)), "set policies");
     for (const BgpPeerConfig& peer : steps.update_peers)
       errors.note(co_await set_peer(*client, peer, false, false), "change peer " + peer.neighbor.to_string());
@@ -571,7 +586,11 @@ class GobgpEngine final : public BgpEngine {
     if (paths.empty()) co_return Result<>{};
     if (doubts_.may_wait(withdraw)) co_await wait_until_sent(client);
     const auto sent = co_await client.change_paths(std::move(paths));
-    if (!sent) co_return fail(note_error(sent.error()));
+    if (!sent) {
+      doubts_.failed(add, withdraw, timers_.now());
+      doubt_.ring();
+      co_return fail(note_error(sent.error()));
+    }
     doubts_.changed(mirror_.changed(add, withdraw, doubts_.any_concerned()), withdraw, timers_.now());
     doubt_.ring();
     counters_.paths_added += add.size();
@@ -667,6 +686,7 @@ class GobgpEngine final : public BgpEngine {
   std::set<IpAddress> callers_;
   std::optional<Instant> not_changed_since_;  // routes are not as they should be, though that was tried
   bool tell_again_ = true;  // somebody was left out, and not all was told again since
+  bool so_ = false;  // all of the last desired is in gobgpd
   bool read_back_needed_ = true;
   bool stopped_ = false;
   int misses_ = 0;

@@ -115,7 +115,7 @@ std::string BgpUsers::edit_harmlessly() {
 std::string BgpUsers::edit_badly() {
   const BgpPeer* known = peer_that_is_well();
   // What was written a moment ago the speaker may never see without the mistake.
-  if (known == nullptr || time_.now() - touched(*IpAddress::parse(known->neighbor_address)) < 2min) return "nothing";
+  if (known == nullptr || speaker_is_new() || time_.now() - touched(*IpAddress::parse(known->neighbor_address)) < 2min) return "nothing";
   BgpPeer peer = *known;
   switch (rng_.below(5)) {
     case 0: peer.neighbor_address = "192.0.2.256"; break;
@@ -191,7 +191,7 @@ std::string BgpUsers::edit_global() {
 
 std::string BgpUsers::edit_global_badly() {
   const BgpConf* known = cluster_.find<BgpConf>("default");
-  if (known == nullptr || conf_is_bad_ || time_.now() - touched_server_ < 2min) return "nothing";
+  if (known == nullptr || speaker_is_new() || conf_is_bad_ || time_.now() - touched_server_ < 2min) return "nothing";
   BgpConf conf = *known;
   conf.as = 0;
   conf_is_bad_ = true;

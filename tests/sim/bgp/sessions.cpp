@@ -237,10 +237,11 @@ void SimulatedGobgpd::say(Peer& peer, const Prefix& prefix, std::uint32_t id, st
   });
 }
 
-// It waits for a moment, or for longer if the router is slow to read.
+// It waits for a moment, or for longer if the router is slow to read. Not for longer than the engine is patient: docs/adr/0019-one-path.md
+// tells what may become of a route then.
 void SimulatedGobgpd::say_best(Peer& peer, const Prefix& prefix, std::uint32_t number, std::optional<RouteSeen> route) {
   if (peer.waiting.empty())
-    after(rng_.chance(0.02) ? some(0ms, 1500ms) : some(0ms, 1ms),
+    after(rng_.chance(0.05) ? some(0ms, 150ms) : some(0ms, 1ms),
           [this, neighbor = peer.neighbor, connection = std::weak_ptr{peer.connection}] {
             const auto found = peers_.find(neighbor);
             if (found != peers_.end() && found->second.connection && found->second.connection == connection.lock())

@@ -94,6 +94,7 @@ Instant BgpUsers::stirred(const IpAddress& ip) const {
 }
 
 void BgpUsers::speaker_begins() {
+  speaker_began_ = time_.now();
   unknown_ = bad_;
   if (conf_is_bad_) as_.reset();
   on_intent();

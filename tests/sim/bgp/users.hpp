@@ -104,6 +104,9 @@ class BgpUsers {
   std::map<std::string, BgpPeer> good_;        // by object, as last written without a mistake
   std::set<std::string> bad_;                  // objects with a mistake in them now
   std::set<std::string> unknown_;              // of those, what the speaker never saw well
+  // It may hear the next edit before it looks for the first time.
+  [[nodiscard]] bool speaker_is_new() const { return time_.now() - speaker_began_ < std::chrono::seconds{30}; }
+  Instant speaker_began_;
   std::map<IpAddress, Instant> touched_;
   std::map<ObjectName, Instant> stirred_;
   std::map<ObjectName, std::vector<ObjectName>> slices_;  // of each Service
