@@ -60,9 +60,9 @@ ROUTERS = [
     ("patient", 126, {}, {"gracefulRestart": {"enabled": True, "restartTime": 77, "deferralTime": 1}}),
     ("impatient", 127, {}, {"gracefulRestart": {"enabled": False}}),
     ("grouped", 128, {"password": SECRET}, {"conf": {"peerAs": 0, "peerGroup": GROUP}}),
-    # A range of four addresses, with "grouped" in it, which has a BgpPeer of its own.
-    ("called", 129, {"dial": LISTEN_PORT, "as_number": 65229}, {"conf": {"neighborAddress": f"{address_of(128)}/30"}}),
-    ("called-too", 130, {"dial": LISTEN_PORT, "as_number": 65229}, None),
+    # A range of eight addresses.
+    ("called", 241, {"dial": LISTEN_PORT, "as_number": 65229}, {"conf": {"neighborAddress": f"{address_of(240)}/29"}}),
+    ("called-too", 242, {"dial": LISTEN_PORT, "as_number": 65229}, None),
     ("single", 119, {}, {"afiSafis": [{"config": {"family": {"afi": "AFI_IP", "safi": "SAFI_UNICAST"}, "enabled": True}}]}),
 ]
 
