@@ -32,6 +32,7 @@
 #include "bird/replies.hpp"
 #include "os/files.hpp"
 #include "os/supervisor.hpp"
+#include "speak/bgp/callers.hpp"
 #include "speak/bgp/diff.hpp"
 
 namespace berth {
@@ -45,7 +46,6 @@ constexpr Duration look_again_after = 20ms;  // lines come in bursts
 constexpr int misses_to_kill = 2;  // questions in a row that met their deadline
 constexpr Duration start_patience = 10s;
 constexpr Duration terminate_patience = 2s;
-constexpr std::size_t most_callers = 1000;  // between two looks
 
 // A port below those that the system gives to connections and that Kubernetes gives to Services, so that none of them takes it.
 std::uint16_t unused_port(Rng& rng) {
@@ -130,7 +130,7 @@ class BirdEngine final : public BgpEngine {
   // Before it is needed there is none to be missed.
   bool running() const override { return up_ || !asked_; }
 
-  std::set<IpAddress> take_callers() override { return std::exchange(callers_, {}); }
+  std::set<IpAddress> take_callers() override { return strangers_.take(); }
 
   BgpEngineCounters counters() const override {
     BgpEngineCounters out = counters_;
@@ -199,10 +199,7 @@ class BirdEngine final : public BgpEngine {
       idle_port_ = 0;  // if it is that; a port that was asked for stays
       changed_();
     }
-    if (const auto caller = bird::caller(line); caller && callers_.size() < most_callers) {
-      callers_.insert(*caller);
-      changed_();
-    }
+    if (const auto caller = bird::caller(line); caller && strangers_.note(*caller)) changed_();
     look_.ring();
   }
 
@@ -422,7 +419,7 @@ class BirdEngine final : public BgpEngine {
   std::map<std::string, ProtocolState> protocols_;  // as looked at last
   std::map<std::string, std::uint32_t> flaps_;
   std::string last_complaint_;
-  std::set<IpAddress> callers_;
+  Strangers strangers_;
   BgpEngineCounters counters_;
 };
 

@@ -93,7 +93,7 @@ bool Doubts::all_is_sent(const std::vector<api::Peer>& peers) {
   return true;
 }
 
-Doubts::Cure Doubts::look(const std::vector<api::Peer>& peers, const std::map<BgpRoute, BgpMirror::Path>& routes, Instant now) {
+Doubts::Cure Doubts::look(const std::vector<api::Peer>& peers, const Mirror& mirror, Instant now) {
   look_at_.reset();
   const bool sent = all_is_sent(peers);
   if (!sent || to_be_told_) look_in(patience, now);
@@ -108,10 +108,8 @@ Doubts::Cure Doubts::look(const std::vector<api::Peer>& peers, const std::map<Bg
     look_in(patient_until_ - now, now);
     return out;
   }
-  for (const auto& [prefix, step] : gone_) {
-    const auto there = routes.lower_bound({prefix.first, {}});
-    if (there == routes.end() || there->first.address != prefix.first) out.withdraw_again.push_back(step);
-  }
+  for (const auto& [prefix, step] : gone_)
+    if (!mirror.best(step.route)) out.withdraw_again.push_back(step);
   out.tell_again = single_peers_;
   doubtful_.clear();
   gone_.clear();

@@ -42,11 +42,11 @@ class Doubts {
   // When look() is due.
   [[nodiscard]] std::optional<Instant> next_look() const { return look_at_; }
   struct Cure {
-    std::vector<std::string> tell_again;        // addresses of peers
-    Mirror::RouteSteps withdraw_again;          // as they were
+    std::vector<std::string> tell_again;  // addresses of peers
+    Mirror::RouteSteps withdraw_again;    // as they were
   };
-  // At the peers as gobgpd shows them now, and the routes that it has. What it returns is to be done at once.
-  Cure look(const std::vector<api::Peer>& peers, const std::map<BgpRoute, BgpMirror::Path>& routes, Instant now);
+  // At the peers as gobgpd shows them now, and what it has. What it returns is to be done at once.
+  Cure look(const std::vector<api::Peer>& peers, const Mirror& mirror, Instant now);
   // Only whether nothing waits.
   bool all_is_sent(const std::vector<api::Peer>& peers);
   void look_later(Instant now);

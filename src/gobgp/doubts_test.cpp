@@ -51,14 +51,14 @@ const std::vector<api::Peer> single{peer("192.0.2.1"), peer("192.0.2.2", true)};
 struct Story {
   Story() {
     doubts.told_all(start - 1min);  // and it knows that there is such a router
-    EXPECT_EQ(doubts.look(single, {}, start - 59s).tell_again, Addresses{"192.0.2.1"}) << "who knows what changed as it came";
-    EXPECT_TRUE(doubts.look(single, {}, start - 58s).tell_again.empty());
+    EXPECT_EQ(doubts.look(single, mirror, start - 59s).tell_again, Addresses{"192.0.2.1"}) << "who knows what changed as it came";
+    EXPECT_TRUE(doubts.look(single, mirror, start - 58s).tell_again.empty());
     EXPECT_FALSE(doubts.next_look());
   }
   void change(const Steps& add, const Steps& withdraw, Instant now) {
     doubts.changed(mirror.changed(add, withdraw, doubts.any_concerned()), withdraw, now);
   }
-  Doubts::Cure look(Instant now, const std::vector<api::Peer>& peers = single) { return doubts.look(peers, mirror.has().routes, now); }
+  Doubts::Cure look(Instant now, const std::vector<api::Peer>& peers = single) { return doubts.look(peers, mirror, now); }
   bool tells_again(Instant now) { return !look(now).tell_again.empty(); }
   Mirror mirror;
   Doubts doubts;
@@ -139,7 +139,10 @@ TEST(Doubts, WhatWentWithTwoOfItsPathsIsWithdrawnAgain) {
   const auto cure = story.look(start + 60ms);
   EXPECT_EQ(cure.withdraw_again, steps({route(1, 2)}));
   story.doubts.not_cured(cure, start + 60ms);
-  EXPECT_EQ(story.look(start + 2s).withdraw_again, steps({route(1, 2)}));
+  Mirror::RouteSteps aggregate = steps({route(1, 1)});
+  aggregate.front().route.prefix_length = 24;
+  story.change(aggregate, {}, start + 70ms);
+  EXPECT_EQ(story.look(start + 2s).withdraw_again, steps({route(1, 2)})) << "the prefix that is there is another one";
   story.change({}, steps({route(2, 1), route(2, 2)}), start + 10s);
   EXPECT_TRUE(story.look(start + 11s).withdraw_again.empty()) << "in a batch of its own it is just withdrawn";
 }

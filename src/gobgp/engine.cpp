@@ -28,7 +28,9 @@
 #include "gobgp/policies.hpp"
 #include "gobgp/process.hpp"
 #include "gobgp/sessions.hpp"
+#include "gobgp/telling.hpp"
 #include "gobgp/translate.hpp"
+#include "speak/bgp/callers.hpp"
 #include "speak/bgp/diff.hpp"
 #include "speak/bgp/words.hpp"
 
@@ -45,10 +47,8 @@ constexpr int misses_to_kill = 2;  // calls in a row that met their deadline
 constexpr Duration restart_patience = 5s;
 constexpr Duration terminate_patience = 2s;
 constexpr Duration watch_again_after = 100ms;
-constexpr std::size_t most_callers = 1000;  // between two looks
 // So long new sessions wait for routes that can't be changed; less than routers keep those of a former process.
 constexpr Duration load_patience = 20s;
-constexpr Duration sending_patience = 200ms;  // other routers wait meanwhile
 
 // Of several things to do all are tried, and the first error is told.
 class FirstError {
@@ -140,7 +140,7 @@ class GobgpEngine final : public BgpEngine {
     return out;
   }
 
-  std::set<IpAddress> take_callers() override { return std::exchange(callers_, {}); }
+  std::set<IpAddress> take_callers() override { return strangers_.take(); }
 
   BgpEngineCounters counters() const override {
     BgpEngineCounters out = counters_;
@@ -189,7 +189,7 @@ class GobgpEngine final : public BgpEngine {
     mirror_.forget();
     tell_again_ = true;  // perhaps
     not_changed_since_.reset();
-    so_ = false;
+    made_so_ = false;
     read_back_needed_ = true;
     misses_ = 0;
   }
@@ -250,10 +250,7 @@ class GobgpEngine final : public BgpEngine {
 
   void note_line(std::string_view line) {
     log::write(gobgp::level_of(line), "gobgpd", {{"line", line}});
-    if (const auto caller = gobgp::caller(line); caller && callers_.size() < most_callers) {
-      callers_.insert(*caller);
-      changed_();
-    }
+    if (const auto caller = gobgp::caller(line); caller && strangers_.note(*caller)) changed_();
     const auto trouble = gobgp::session_trouble(line);
     if (!trouble) return;
     const auto peer = mirror_.has().peers.find(trouble->neighbor);
@@ -279,28 +276,31 @@ class GobgpEngine final : public BgpEngine {
     doubt_.ring();
   }
 
+  // `next` tells when, or that nobody knows; `changed` rings when it may be another time.
+  template <class Next>
+  asio::awaitable<void> wait_until_due(Bell& changed, Next next) {
+    for (std::optional<Instant> at = next(); !at || *at > timers_.now(); at = next()) co_await changed.wait_until(timers_, at);
+  }
+
   asio::awaitable<void> settle_doubts() {
     for (;;) {
-      const std::optional<Instant> next = doubts_.next_look();
-      if (!next || *next > timers_.now()) {
-        co_await doubt_.wait_until(timers_, next);
-        continue;
-      }
+      co_await wait_until_due(doubt_, [this] { return doubts_.next_look(); });
       const auto turn = co_await turns_.take();
       const auto client = client_;
       if (!client || !mirror_.serves() || stopped_) {
         doubts_ = {};
         continue;
       }
-      if (!so_) {  // between two policies a soft reset would take routes away
+      if (!made_so_) {  // between two policies a soft reset would take routes away
         doubts_.look_later(timers_.now());
         continue;
       }
       const auto listed = co_await client->list_peers();
-      const auto cure = listed ? doubts_.look(*listed, mirror_.has().routes, timers_.now()) : gobgp::Doubts::Cure{};
-      const Result<> done = listed ? co_await this->cure(*client, cure) : Result<>{fail(listed.error())};
+      if (client != client_) continue;
+      const auto cure = listed ? doubts_.look(*listed, mirror_, timers_.now()) : gobgp::Doubts::Cure{};
+      const Result<> done = listed ? co_await gobgp::cure(*client, cure, mirror_.has().audiences) : Result<>{fail(listed.error())};
       if (done) {
-        if (!cure.withdraw_again.empty()) changed_();
+        if (!cure.withdraw_again.empty()) changed_();  // the policies were not narrowed for it
         continue;
       }
       note_error(done.error());
@@ -309,40 +309,9 @@ class GobgpEngine final : public BgpEngine {
     }
   }
 
-  // What was given before, to routers without ADD-PATH.
-  asio::awaitable<void> wait_until_sent(Api& client) {
-    const Instant give_up = timers_.now() + sending_patience;
-    bool sent = false;
-    while (!sent && timers_.now() < give_up) {
-      const auto listed = co_await client.list_peers();
-      if (!listed) co_return;  // so will be what comes next, which tells
-      sent = doubts_.all_is_sent(*listed);
-      co_await timers_.sleep_for(sent ? 1ms : 5ms);
-    }
-  }
-
-  asio::awaitable<Result<>> cure(Api& client, const gobgp::Doubts::Cure& cure) {
-    std::vector<api::Path> again;
-    for (const auto& step : cure.withdraw_again) {
-      const std::uint32_t audience = step.path.audience;
-      if (audience != 0 && (!mirror_.has().audiences || !mirror_.has().audiences->contains(audience))) continue;  // all would hear of it
-      again.push_back(gobgp::to_api(step.route, step.id, step.path));
-      again.push_back(gobgp::withdrawal(step.route, step.id));
-    }
-    Result<> done;
-    if (!again.empty()) done = co_await client.change_paths(std::move(again));
-    for (const std::string& peer : cure.tell_again)
-      if (done) done = co_await client.tell_again(peer);
-    co_return done;
-  }
-
   asio::awaitable<void> renew_lost() {
     for (;;) {
-      const std::optional<Instant> next = sessions_.next_due();
-      if (!next || *next > timers_.now()) {
-        co_await session_lost_.wait_until(timers_, next);
-        continue;
-      }
+      co_await wait_until_due(session_lost_, [this] { return sessions_.next_due(); });
       const auto turn = co_await turns_.take();
       co_await renew(sessions_.take_due(timers_.now()));
       if (read_back_needed_) changed_();
@@ -471,9 +440,9 @@ class GobgpEngine final : public BgpEngine {
   // -- making it so -----------------------------------------------------------------------------------
 
   asio::awaitable<Result<>> make_so(const BgpDesired& desired) {
-    so_ = false;
+    made_so_ = false;
     auto made = co_await try_to_make_so(desired);
-    so_ = made.has_value();
+    made_so_ = made.has_value();
     co_return made;
   }
 
@@ -532,17 +501,8 @@ class GobgpEngine final : public BgpEngine {
 
   [[nodiscard]] bool has_to_tell_again() const { return tell_again_ && mirror_.serves(); }
 
-  // But not those that gobgpd has told nothing yet since it started: they get all as it is when that is over, and until then it would
-  // keep changes to itself, withdrawals too.
   asio::awaitable<Result<>> tell_again(Api& client) {
-    const auto listed = co_await client.list_peers();
-    if (!listed) co_return fail(note_error(listed.error()));
-    const auto waits = [](const api::Peer& peer) { return peer.graceful_restart().local_restarting(); };
-    const bool all = std::ranges::none_of(*listed, waits);
-    Result<> done;
-    if (all) done = co_await client.tell_again("all");
-    for (const api::Peer& peer : *listed)
-      if (!all && done && !waits(peer)) done = co_await client.tell_again(peer.conf().neighbor_address());
+    const auto done = co_await gobgp::tell_all_again(client);
     if (!done) co_return fail(note_error(done.error()));
     note_all_told();
     co_return done;
@@ -584,7 +544,7 @@ class GobgpEngine final : public BgpEngine {
   asio::awaitable<Result<>> change_routes(Api& client, const Mirror::RouteSteps& add, const Mirror::RouteSteps& withdraw) {
     std::vector<api::Path> paths = mirror_.messages(add, withdraw);
     if (paths.empty()) co_return Result<>{};
-    if (doubts_.may_wait(withdraw)) co_await wait_until_sent(client);
+    if (doubts_.may_wait(withdraw)) co_await gobgp::wait_until_sent(client, timers_, doubts_);
     const auto sent = co_await client.change_paths(std::move(paths));
     if (!sent) {
       doubts_.failed(add, withdraw, timers_.now());
@@ -634,36 +594,14 @@ class GobgpEngine final : public BgpEngine {
   asio::awaitable<Result<>> withdraw_all(Api& client) {
     std::vector<api::Path> paths = mirror_.withdrawals_of_all();
     if (paths.empty()) co_return Result<>{};
-    const auto sent_before = co_await updates_sent(client);
+    const auto sent_before = co_await gobgp::updates_sent(client);
     const std::size_t withdrawn = mirror_.has().routes.size();
     if (const auto sent = co_await client.change_paths(std::move(paths)); !sent) co_return fail(note_error(sent.error()));
     counters_.paths_withdrawn += withdrawn;
     mirror_.withdrew_all();
-    // Until every session that is up has sent something since.
-    const Instant give_up = timers_.now() + options_.drain_patience;
-    while (timers_.now() < give_up) {
-      co_await timers_.sleep_for(20ms);
-      const auto sent_now = co_await updates_sent(client);
-      const bool all = std::ranges::all_of(sent_before, [&](const auto& before) {
-        const auto now = sent_now.find(before.first);
-        return now == sent_now.end() || now->second > before.second;
-      });
-      if (all) break;
-    }
+    co_await gobgp::wait_for_updates(client, timers_, sent_before, options_.drain_patience);
     co_await timers_.sleep_for(100ms);  // the rest of what was begun
     co_return Result<>{};
-  }
-
-  // By neighbour, of sessions that are up.
-  static asio::awaitable<std::map<std::string, std::uint64_t>> updates_sent(Api& client) {
-    std::map<std::string, std::uint64_t> out;
-    const auto listed = co_await client.list_peers();
-    if (!listed) co_return out;
-    for (const api::Peer& peer : *listed) {
-      const BgpPeerStatus status = gobgp::status_from_api(peer);
-      if (status.session_state == SessionState::established) out[status.neighbor_address] = status.sent.update;
-    }
-    co_return out;
   }
 
   asio::any_io_executor executor_;
@@ -683,10 +621,10 @@ class GobgpEngine final : public BgpEngine {
   gobgp::Sessions sessions_;
   gobgp::Doubts doubts_;
   gobgp::Policies policies_;
-  std::set<IpAddress> callers_;
+  Strangers strangers_;
   std::optional<Instant> not_changed_since_;  // routes are not as they should be, though that was tried
   bool tell_again_ = true;  // somebody was left out, and not all was told again since
-  bool so_ = false;  // all of the last desired is in gobgpd
+  bool made_so_ = false;  // all of the last desired is in gobgpd
   bool read_back_needed_ = true;
   bool stopped_ = false;
   int misses_ = 0;

@@ -25,6 +25,8 @@ class Mirror {
   using RouteSteps = std::vector<BgpSteps::RouteStep>;
 
   [[nodiscard]] const BgpMirror& has() const { return has_; }
+  // gobgpd's best path of the prefix of a route; absent: it has none.
+  [[nodiscard]] std::optional<BgpRoute> best(const BgpRoute& of_its_prefix) const;
   // It runs BGP.
   [[nodiscard]] bool serves() const { return has_.global.has_value(); }
 
@@ -76,7 +78,6 @@ class Mirror {
   // By which gobgpd prefers one of a prefix's paths, the greatest.
   using Rank = std::tuple<std::int64_t, std::int64_t, std::uint64_t>;
   [[nodiscard]] Rank rank(const BgpRoute& route) const;
-  [[nodiscard]] std::optional<BgpRoute> best(const BgpRoute& of_its_prefix) const;
   [[nodiscard]] RouteSteps worst_first(const RouteSteps& steps) const;
 
   BgpMirror has_;

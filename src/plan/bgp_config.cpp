@@ -113,6 +113,7 @@ class Configurer {
   struct Neighbor {
     IpRange range;  // of one address, mostly
     std::string text;
+    [[nodiscard]] bool is_range() const { return range.first != range.last; }
   };
 
   // What they say is used by plan/advertise.hpp.
@@ -219,7 +220,7 @@ class Configurer {
         keep_previous(name, taken);
         continue;
       }
-      if (neighbor->range.first != neighbor->range.last) {
+      if (neighbor->is_range()) {
         note_range(conf, peer, *neighbor);
         ranges.emplace_back(std::move(*config), neighbor->range);
         continue;
@@ -276,7 +277,6 @@ class Configurer {
   Result<BgpPeerConfig> configure_peer(const BgpConf& conf, const BgpPeer& peer, const Neighbor& of) {
     const auto refuse = [](std::string text) { return fail(ErrorCode::invalid, std::move(text)); };
     const IpAddress neighbor = of.range.first;
-    const bool is_range = of.range.first != of.range.last;
     if (peer.peer_as == 0) return refuse("spec.conf.peerAs is 0: set the router's AS number, 1 to 4294967295");
     if (peer.remote_port > 65535) return refuse(fmt::format("spec.transport.remotePort {} is not from 1 to 65535", peer.remote_port));
     if (peer.ebgp_multihop_ttl > 255)
@@ -285,7 +285,7 @@ class Configurer {
     if (!bfd) return fail(bfd.error());
     const auto password = password_of(peer);
     if (!password) return fail(password.error());
-    if (is_range && !password->empty())
+    if (of.is_range() && !password->empty())
       return refuse(
           fmt::format("spec.conf.neighborAddress {} is a range, which can't have a password: TCP MD5 (RFC 2385) is by address; "
                       "take authPassword or passwordSecret out, or write a BgpPeer for each router",

@@ -5,11 +5,25 @@
 #include <cstddef>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "base/time.hpp"
 #include "model/ip_address.hpp"
 
 namespace berth {
+
+// For engines: who connected since somebody asked.
+class Strangers {
+ public:
+  static constexpr std::size_t most = 1000;
+
+  // False: it is noted already, or there are too many.
+  bool note(const IpAddress& stranger) { return noted_.size() < most && noted_.insert(stranger).second; }
+  std::set<IpAddress> take() { return std::exchange(noted_, {}); }
+
+ private:
+  std::set<IpAddress> noted_;
+};
 
 class Callers {
  public:

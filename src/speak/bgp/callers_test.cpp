@@ -11,6 +11,16 @@ using Known = std::set<IpAddress>;
 const IpAddress one = *IpAddress::parse("192.0.2.1"), other = *IpAddress::parse("2001:db8::1");
 const Instant start{};
 
+TEST(Strangers, EachIsToldOnceAndNotTooMany) {
+  Strangers strangers;
+  EXPECT_TRUE(strangers.note(one));
+  EXPECT_FALSE(strangers.note(one));
+  EXPECT_EQ(strangers.take(), Known{one});
+  EXPECT_TRUE(strangers.take().empty());
+  for (std::uint32_t i = 0; i < Strangers::most; ++i) EXPECT_TRUE(strangers.note(IpAddress::v4(i)));
+  EXPECT_FALSE(strangers.note(other));
+}
+
 TEST(Callers, OneWithoutASessionIsForgottenInTheEnd) {
   Callers callers;
   EXPECT_TRUE(callers.note(one, start));

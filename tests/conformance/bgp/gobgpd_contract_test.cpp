@@ -264,8 +264,10 @@ TEST_P(GobgpdContract, WithoutAddPathTwoBestPathsAtOnceMayArriveTheOtherWayRound
   EXPECT_TRUE(change(additions));
   EXPECT_TRUE(eventually([&] { return gobgpd_->table(0).size() == many; }));
   EXPECT_TRUE(change(withdrawals));
-  gobgpd_->pass(1s);
-  EXPECT_EQ(gobgpd_->table(0).size(), many);
+  EXPECT_TRUE(change({gobgp::to_api(route(many + 1), 1, {})}));
+  left.insert(at_router(many + 1));
+  EXPECT_TRUE(eventually([&] { return gobgpd_->table(0).contains(at_router(many + 1)); })) << "after all that was told before";
+  EXPECT_EQ(gobgpd_->table(0).size(), many + 1);
   EXPECT_TRUE(gobgpd_->table(0) != left) << "if gobgpd has learned to keep the order, gobgp/doubts can go";
   EXPECT_TRUE(run(api().tell_again(peer.neighbor.to_string())));
   EXPECT_TRUE(has(0, left));

@@ -200,6 +200,8 @@ std::string BgpUsers::edit_global_badly() {
 }
 
 std::string BgpUsers::remove_or_add_conf() {
+  // Whether the speaker saw that it was away nobody knows, at first; and by that a peer that is written badly stays or goes.
+  if (cluster_.find<BgpConf>("default") == nullptr && !bad_.empty() && time_.now() - touched_server_ < 30s) return "nothing";
   touched_server_ = time_.now();
   if (cluster_.find<BgpConf>("default") != nullptr) {
     cluster_.remove<BgpConf>("default");

@@ -72,7 +72,7 @@ TEST(Bgp, WhateverIsBrokenIsNoticed) {
       {BgpFlaw::additions_are_lost, "does not settle", 18},
       {BgpFlaw::import_is_open, "nobody wishes 198.51.100.0/24", 20},
       {BgpFlaw::everybody_hears, "nobody wishes", 3},
-      {BgpFlaw::not_told_again, "nobody wishes", 3},
+      {BgpFlaw::not_told_again, "nobody wishes", 10},
       {BgpFlaw::add_path_believed, "nobody wishes", 757},
       {BgpFlaw::sessions_are_reset, "its session was ended for no reason", 9},
       {BgpFlaw::strangers_stay, "nobody wishes 192.168.0.", 47},

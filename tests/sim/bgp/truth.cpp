@@ -112,9 +112,11 @@ bool BgpTruth::may_have(const SimulatedRouter& router, const Prefix& prefix, con
 // together.
 bool BgpTruth::is_mixed(const SimulatedRouter& router, const Prefix& prefix, const RouteSeen& route, Duration patience) const {
   const auto& may = seen_.at(router.options().address).may;
-  // In trouble a node that is on its way out may not be known as such when an address comes.
-  bool hop = patience > repair_time &&
-             std::ranges::any_of(may, [&](const auto& one) { return one.first.second.next_hop == route.next_hop; });
+  // In trouble a node that is on its way out may not be known as such when an address comes, or a router.
+  bool hop = patience > repair_time && std::ranges::any_of(seen_, [&](const auto& of_router) {
+               return std::ranges::any_of(of_router.second.may,
+                                          [&](const auto& one) { return one.first.second.next_hop == route.next_hop; });
+             });
   bool med = false, local_pref = false, prepended = false;
   RouteSeen rest = route;
   rest.communities.erase(graceful_shutdown);
