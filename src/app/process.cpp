@@ -34,6 +34,7 @@
 #include "observe/http_server.hpp"
 #include "observe/log_sink.hpp"
 #include "os/files.hpp"
+#include "os/icmp6_sockets.hpp"
 #include "os/system_clock.hpp"
 #include "plan/admission.hpp"
 #include "reconcile/bgp_report.hpp"
@@ -41,6 +42,7 @@
 #include "reconcile/world_keeper.hpp"
 #include "speak/bgp/speaker.hpp"
 #include "speak/bgp/words.hpp"
+#include "speak/discovery/discovery.hpp"
 
 namespace berth {
 namespace {
@@ -87,12 +89,17 @@ struct Speaking {
                 {.node = flags.node_name, .only_self = flags.role == Role::speaker, .drain_wait = flags.drain_wait}),
         report(executor, timers, rng, cluster, events, keeper.world(), flags.node_name),
         route_events(events, keeper.world()),
+        sockets(executor),
+        discovery(executor, timers, rng, sockets),
         liveness(executor,
                  flags.node_probe_port,
                  {.bfd = [this](BfdReport bfd) { speaker.bfd_changed(std::move(bfd)); },
                   .probes = [this](AnsweringNodes nodes) { speaker.probes_changed(std::move(nodes)); }}) {
     if (flags.node_probe_port != 0) speaker.on_probes_wanted([this](ProbeTargets targets) { liveness.configure(std::move(targets)); });
     speaker.on_bfd_wanted([this](std::vector<BfdPeer> peers) { liveness.configure(std::move(peers)); });
+    speaker.on_links_wanted([this](const std::set<Zone>& interfaces) { discovery.want(interfaces); });
+    discovery.on_router([this](const IpAddress& router) { speaker.router_heard(router); });
+    discovery.on_problem([this] { speaker.links_changed(discovery.problems()); });
   }
 
   // What there is to tell of this node's BGP, from what was asked and what the engine says.
@@ -109,7 +116,7 @@ struct Speaking {
         BgpPeerStatus& none = out.sessions.emplace_back(range.object, BgpPeerStatus{}).second;
         none.neighbor_address = range.text;
         none.session_state = SessionState::idle;
-        none.last_error = nobody_called_text;
+        none.last_error = range.zone.empty() ? nobody_called_text : nobody_heard_text;
       }
     return out;
   }
@@ -135,6 +142,8 @@ struct Speaking {
   BgpSpeaker speaker;
   BgpReport report;
   RouteEvents route_events;
+  Icmp6Sockets sockets;
+  RouterDiscovery discovery;
   Liveness liveness;
 };
 
@@ -320,6 +329,7 @@ class Process {
     speaker_tasks_.emplace(executor_);
     speaker_tasks_->spawn("bgp speaker", speaking_->speaker.run());
     speaker_tasks_->spawn("bgp report", speaking_->report.run());
+    speaker_tasks_->spawn("router discovery", speaking_->discovery.run());
   }
 
   void start_controlling() {

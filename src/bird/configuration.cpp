@@ -17,10 +17,13 @@ constexpr std::size_t longest_password = 80;  // TCP_MD5SIG_MAXKEYLEN; BIRD's ow
 constexpr std::uint32_t longest_restart_time = 4095;  // 12 bits, RFC 4724 §3
 constexpr std::uint32_t longest_stale_time = 0xFFFFFF;  // 24 bits, RFC 9494 §3
 
+bool is_letter_or_digit(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+
+// With the prefix a name for BIRD. It is that of no other address, but for interfaces whose names differ in a punctuation mark alone.
 std::string symbol(std::string_view prefix, const IpAddress& address) {
   std::string out{prefix};
   out += address.to_string();
-  std::ranges::replace_if(out, [](char c) { return c == '.' || c == ':'; }, '_');
+  std::ranges::replace_if(out, [](char c) { return !is_letter_or_digit(c); }, '_');
   return out;
 }
 
@@ -38,11 +41,6 @@ class Text {
   std::string text_;
 };
 
-bool is_link_local(const IpAddress& address) {
-  constexpr int prefix = 10;
-  return address.family == IpFamily::v6 && address.number >> (128 - prefix) == 0xFE80 >> (16 - prefix);
-}
-
 bool is_internal(const BgpPeerConfig& peer, const BgpGlobal& global) {
   return peer.peer_as == (peer.local_as != 0 ? peer.local_as : global.as);
 }
@@ -54,7 +52,7 @@ std::optional<std::string> why_not(const BgpPeerConfig& peer) {
   if (peer.auth_password.size() > longest_password)
     return fmt::format("its password is longer than the {} bytes that TCP MD5 takes", longest_password);
   if (peer.neighbor.number == 0) return "its address is not that of a machine";
-  if (is_link_local(peer.neighbor)) return "BIRD needs the interface of a link-local address, which a BgpPeer does not name";
+  if (peer.neighbor.is_link_local() && peer.neighbor.zone.empty()) return "BIRD needs the interface of a link-local address";
   return std::nullopt;
 }
 
@@ -94,8 +92,15 @@ void write_routes(const BgpDesired& desired, Text& text) {
 }
 
 // What the router gets, and how.
-std::string export_filter(const BgpDesired& desired, const IpAddress& neighbor) {
-  std::string out = fmt::format("    if defined({}) then ", audience_attribute);
+std::string export_filter(const BgpDesired& desired, const IpAddress& neighbor, IpFamily family) {
+  std::string out;
+  if (neighbor.is_link_local()) {
+    std::string others = "true";
+    for (const IpAddress& own : desired.own_next_hops)
+      if (own.family == family) others += fmt::format(" && bgp_next_hop != {}", own.to_string());
+    out += fmt::format("    if {} then reject;\n", others);
+  }
+  out += fmt::format("    if defined({}) then ", audience_attribute);
   std::string cases;
   for (const auto& [audience, offers] : desired.audiences) {
     const auto offer = std::ranges::find_if(offers, [&](const BgpOffer& one) { return one.peers.contains(neighbor); });
@@ -116,10 +121,11 @@ void write_channel(const BgpDesired& desired, const BgpPeerConfig& peer, const B
   text.line("    import none;");
   // What is refused is counted only while it is kept.
   if (family.maximum_prefixes > 0) text.line("    import keep filtered yes; receive limit {} action restart;", family.maximum_prefixes);
-  text.line("    next hop keep;");
+  text.line("    next hop {};", peer.neighbor.is_link_local() ? "self" : "keep");
+  if (peer.neighbor.is_link_local() && family.family == IpFamily::v4) text.line("    extended next hop on;");  // RFC 8950
   if (family.add_path_send_max > 0 || family.add_path_receive)
     text.line("    add paths {};", family.add_path_send_max == 0 ? "rx" : family.add_path_receive ? "on" : "tx");
-  text.line("    export filter {{\n{}\n    }};", export_filter(desired, peer.neighbor));
+  text.line("    export filter {{\n{}\n    }};", export_filter(desired, peer.neighbor, family.family));
   text.line("  }};");
 }
 
@@ -137,11 +143,16 @@ void write_session(const BgpPeerConfig& peer, const BgpGlobal& global, std::uint
   const std::int32_t port = global.listen_port > 0 ? global.listen_port : idle_port;
   text.line("  debug {{ states }};");
   text.line("  local port {} as {};", port, peer.local_as != 0 ? peer.local_as : global.as);
-  text.line("  neighbor {} port {} as {};", peer.neighbor.to_string(), peer.remote_port == 0 ? bgp_port : peer.remote_port, peer.peer_as);
-  // Never `direct`, which asks for the router's net among this machine's; one hop is the same on the wire.
+  const std::string interface = peer.neighbor.zone.empty() ? "" : fmt::format(" % '{}'", peer.neighbor.zone.name());
+  text.line("  neighbor {}{} port {} as {};", peer.neighbor.without_zone().to_string(), interface,
+            peer.remote_port == 0 ? bgp_port : peer.remote_port, peer.peer_as);
+  // Elsewhere never `direct`, which asks for the router's net among this machine's; one hop is the same on the wire.
   const std::uint32_t near = peer.minimum_ttl == 0 ? 1 : 256 - std::min(peer.minimum_ttl, 255U);
   const std::uint32_t direct = is_internal(peer, global) && peer.minimum_ttl == 0 ? 255 : near;
-  text.line("  multihop {};", peer.ebgp_multihop_ttl == 0 ? direct : std::min(peer.ebgp_multihop_ttl, 255U));
+  if (peer.neighbor.is_link_local())
+    text.line("  direct;");
+  else
+    text.line("  multihop {};", peer.ebgp_multihop_ttl == 0 ? direct : std::min(peer.ebgp_multihop_ttl, 255U));
   if (peer.minimum_ttl > 0) text.line("  ttl security yes;");
   if (!peer.local_address.empty()) text.line("  source address {};", peer.local_address);
   if (peer.admin_down) text.line("  disabled yes;");
@@ -226,6 +237,8 @@ Result<Configuration> configuration(const BgpDesired& desired, std::uint16_t idl
   text.line("graceful restart wait {};", recovery_time(desired));
   write_routes(desired, text);
   write_listeners(desired, text);
+  // Interfaces are nothing to it otherwise.
+  if (std::ranges::any_of(desired.peers, &IpAddress::is_link_local, &BgpPeerConfig::neighbor)) text.line("protocol device {{ }}");
   for (const BgpPeerConfig& peer : desired.peers) {
     if (const auto why = why_not(peer))
       out.refused.push_back({ErrorCode::invalid, fmt::format("add peer {}: {}", peer.neighbor.to_string(), *why)});

@@ -59,6 +59,24 @@ TEST(Configuration, ItListensForThoseOfARange) {
   EXPECT_EQ(refused_by_bird(text_of(desired)), "");
 }
 
+TEST(Configuration, OneOnALinkHearsOfOurOwnRoutesByOurOwnEnd) {
+  BgpDesired desired = ordinary();
+  desired.peers.front().neighbor = ip("fe80::1").in(*Zone::of("lo"));
+  desired.peers.front().families.push_back({IpFamily::v6, true, false, 10});
+  desired.own_next_hops = {ip("10.0.0.1"), ip("fd00::1")};
+  const std::string text = text_of(desired);
+  EXPECT_NE(text.find("  neighbor fe80::1 % 'lo' port 179 as 65000;\n  direct;\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("if true && bgp_next_hop != 10.0.0.1 then reject;"), std::string::npos) << text;
+  EXPECT_NE(text.find("if true && bgp_next_hop != fd00::1 then reject;"), std::string::npos) << text;
+  EXPECT_NE(text.find("protocol device"), std::string::npos);
+  EXPECT_EQ(text_of(ordinary()).find("protocol device"), std::string::npos);
+  EXPECT_NE(text.find("    next hop self;\n    extended next hop on;"), std::string::npos) << text;
+  EXPECT_EQ(refused_by_bird(text), "");
+  desired.peers.front().neighbor.zone = *Zone::of("br-lan.7");
+  EXPECT_EQ(refused_by_bird(text_of(desired)), "");
+  EXPECT_EQ(protocol_of(desired.peers.front().neighbor), "peer_fe80__1_br_lan_7");
+}
+
 TEST(Configuration, ASmallOneReadsLikeThis) {
   BgpDesired desired = ordinary();
   desired.routes = {{{ip("203.0.113.1"), ip("10.0.0.1")}, {}},

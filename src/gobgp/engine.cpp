@@ -260,7 +260,7 @@ class GobgpEngine final : public BgpEngine {
   }
 
   void note_event(const api::PeerState& state) {
-    const auto neighbor = IpAddress::parse(state.neighbor_address());
+    const auto neighbor = IpAddress::parse_scoped(state.neighbor_address());
     if (!neighbor || !mirror_.has().peers.contains(*neighbor)) return;
     if (sessions_.note(*neighbor, state, timers_.now())) session_lost_.ring();
     if (gobgp::is_established(state)) note_all_told();
@@ -327,7 +327,7 @@ class GobgpEngine final : public BgpEngine {
       co_return;  // what was lost is lost; the next session does as it can
     }
     for (const api::Peer& shown : *listed) {
-      const auto neighbor = IpAddress::parse(shown.conf().neighbor_address());
+      const auto neighbor = IpAddress::parse_scoped(shown.conf().neighbor_address());
       if (!neighbor || !due.contains(*neighbor) || gobgp::is_established(shown.state()) || gobgp::is_cut_off(shown)) continue;
       const auto known = mirror_.has().peers.find(*neighbor);
       if (known == mirror_.has().peers.end() || client != client_) continue;
@@ -341,7 +341,7 @@ class GobgpEngine final : public BgpEngine {
 
   // What the engine does not tell with its sessions.
   void complete(BgpPeerStatus& status) const {
-    const auto neighbor = IpAddress::parse(status.neighbor_address);
+    const auto neighbor = IpAddress::parse_scoped(status.neighbor_address);
     if (!neighbor) return;
     if (const std::string error = sessions_.last_error(*neighbor); !error.empty() && status.session_state != SessionState::established)
       status.last_error = error;
@@ -414,7 +414,8 @@ class GobgpEngine final : public BgpEngine {
     if (global->asn() == 0) {
       // Started once more it would keep its peers, and lose its policies.
       const auto peers = co_await client->list_peers();
-      if (mirror_.serves() || (peers && !peers->empty())) {
+      if (!peers) co_return fail(note_error(peers.error()).with("read back"));
+      if (mirror_.serves() || !peers->empty()) {
         process_->kill();
         co_return fail(ErrorCode::internal, "gobgpd has peers and says that it runs no BGP: it is started anew");
       }
@@ -452,7 +453,7 @@ class GobgpEngine final : public BgpEngine {
       if (auto read = co_await read_back(); !read) co_return read;
     }
     const BgpSteps steps = diff(desired, mirror_.has());
-    policies_.take(desired.policy);
+    policies_.take(desired.policy, desired.own_next_hops);
     if (steps.stop_server) {
       if (auto stopped = co_await stop_server(desired.global.has_value()); !stopped) co_return stopped;
     }
@@ -537,7 +538,7 @@ class GobgpEngine final : public BgpEngine {
     }
     if (client != client_) co_return fail(not_running());
     mirror_.started(global);
-    mirror_.put_policies(audiences, policies_.text());
+    mirror_.put_policies(audiences, policies_.text(), policies_.own_next_hops());
     co_return Result<>{};
   }
 
@@ -561,7 +562,7 @@ class GobgpEngine final : public BgpEngine {
   asio::awaitable<Result<>> note_policies(asio::awaitable<Result<>> sending) {
     mirror_.forget_policies();  // nobody knows, until it is done
     if (const auto sent = co_await std::move(sending); !sent) co_return fail(note_error(sent.error()));
-    mirror_.put_policies(policies_.audiences(), policies_.text());
+    mirror_.put_policies(policies_.audiences(), policies_.text(), policies_.own_next_hops());
     co_return Result<>{};
   }
 

@@ -96,7 +96,7 @@ std::optional<Line> read_line(std::string_view line) {
   json::error_code error;
   json::value read = json::parse(line, error);
   if (error || !read.is_object()) return std::nullopt;
-  const auto about = IpAddress::parse(text_of(read.get_object(), "Key"));
+  const auto about = IpAddress::parse_scoped(text_of(read.get_object(), "Key"));
   if (!about) return std::nullopt;
   return Line{*about, std::move(read.get_object())};
 }

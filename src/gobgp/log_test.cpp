@@ -29,7 +29,9 @@ TEST(Log, WhoConnectsWithoutBeingKnown) {
   EXPECT_EQ(calls(R"("Topic":"Server","msg":"Can't find configuration for a new passive connection")"), IpAddress::parse("192.0.2.1"));
   EXPECT_FALSE(calls(R"("msg":"Peer Up")"));
   EXPECT_FALSE(calls(R"("msg":"Peer Up","Reason":"Can't find configuration for a new passive connection")"));
-  EXPECT_FALSE(caller(R"({"msg":"Can't find configuration for a new passive connection","Key":"fe80::1%eth0"})"));
+  EXPECT_EQ(caller(R"({"msg":"Can't find configuration for a new passive connection","Key":"fe80::1%eth0"})"),
+            IpAddress::parse_scoped("fe80::1%eth0"));
+  EXPECT_FALSE(caller(R"({"msg":"Can't find configuration for a new passive connection","Key":"192.0.2.1%eth0"})"));
   EXPECT_FALSE(caller("Can't find configuration for a new passive connection"));
 }
 

@@ -150,9 +150,10 @@ void Mirror::withdrew_all() {
   ages_.clear();
 }
 
-void Mirror::put_policies(Audiences audiences, std::string users) {
+void Mirror::put_policies(Audiences audiences, std::string users, std::vector<IpAddress> own_next_hops) {
   has_.audiences = std::move(audiences);
   has_.policy = std::move(users);
+  has_.own_next_hops = std::move(own_next_hops);
 }
 
 void Mirror::expect_back(const std::vector<BgpPeerConfig>& peers) {

@@ -51,7 +51,7 @@ class Mirror {
   };
   std::vector<Told> changed(const RouteSteps& add, const RouteSteps& withdraw, bool ask);
   void withdrew_all();
-  void put_policies(Audiences audiences, std::string users);
+  void put_policies(Audiences audiences, std::string users, std::vector<IpAddress> own_next_hops);
   void forget_policies() { has_.audiences.reset(); }
 
   // -- paths that are nothing we would add, left by somebody else or by a write of which nobody knows

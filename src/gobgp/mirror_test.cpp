@@ -98,7 +98,7 @@ TEST(Mirror, TheBestPathIsWithdrawnLast) {
 
 TEST(Mirror, ANewProcessHasNothingButPathsKeepTheirNumbers) {
   Mirror mirror = read_back({as_gobgpd_shows(peer("192.0.2.9"))}, {to_api(route, 7, {})});
-  mirror.put_policies({}, "");
+  mirror.put_policies({}, "", {});
   mirror.forget();
   EXPECT_FALSE(mirror.serves());
   EXPECT_TRUE(mirror.has().peers.empty());

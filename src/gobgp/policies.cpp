@@ -16,7 +16,8 @@ asio::awaitable<Result<>> assign(Api& client, const RoutingPolicy& users) {
 
 }  // namespace
 
-void Policies::take(const std::string& text) {
+void Policies::take(const std::string& text, const std::vector<IpAddress>& own_next_hops) {
+  own_next_hops_ = own_next_hops;
   if (text == text_) return;
   text_ = text;
   problem_.clear();
@@ -68,7 +69,7 @@ asio::awaitable<Result<>> Policies::set(Api& client, const Audiences& audiences)
 asio::awaitable<Result<>> Policies::send(Api& client, const Audiences& audiences) {
   // What is assigned has to be among those that are set. Where that fails there may be nothing yet; else the next call fails too.
   if (users_assigned_) static_cast<void>(co_await assign(client, {}));
-  if (auto done = co_await client.set_policies(gobgp::policies(audiences, users_)); !done) co_return done;
+  if (auto done = co_await client.set_policies(gobgp::policies(audiences, users_, own_next_hops_)); !done) co_return done;
   users_assigned_ = !users_.exported.empty();
   co_return co_await assign(client, users_);
 }

@@ -20,8 +20,8 @@ using Audiences = std::map<std::uint32_t, std::vector<BgpOffer>>;
 
 class Policies {
  public:
-  // The user's text, in force with the next of the calls below.
-  void take(const std::string& text);
+  // The user's text and this node's next hops, in force with the next of the calls below.
+  void take(const std::string& text, const std::vector<IpAddress>& own_next_hops);
 
   // Another process has none of ours, or nobody knows which.
   void forget();
@@ -36,6 +36,7 @@ class Policies {
   // Those that were sent last.
   [[nodiscard]] const Audiences& audiences() const { return in_use_; }
   [[nodiscard]] const std::string& text() const { return text_; }
+  [[nodiscard]] const std::vector<IpAddress>& own_next_hops() const { return own_next_hops_; }
   // What is wrong with the user's text, or has no effect.
   [[nodiscard]] std::vector<std::string> problems() const;
 
@@ -44,6 +45,7 @@ class Policies {
   asio::awaitable<Result<>> send(Api& client, const Audiences& audiences);
 
   std::string text_;  // as asked for
+  std::vector<IpAddress> own_next_hops_;
   std::string problem_;
   RoutingPolicy users_, accepted_;  // the last good one, and the last that gobgpd took
   bool users_assigned_ = true;  // some of its policies are, or may be, among those that gobgpd uses

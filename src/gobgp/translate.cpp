@@ -30,6 +30,7 @@ constexpr std::uint32_t direction_export = 2;
 constexpr std::uint32_t set_of_neighbors = 2;
 constexpr std::uint32_t set_of_large_communities = 7;
 constexpr std::uint32_t match_any = 1;
+constexpr std::uint32_t match_none = 3;
 constexpr std::uint32_t add_communities = 1;
 constexpr std::uint32_t remove_communities = 2;
 constexpr std::uint32_t replace_communities = 3;
@@ -285,7 +286,7 @@ BgpPeerConfig as_shown(const BgpPeerConfig& peer, const BgpGlobal& global) {
 
 std::optional<BgpPeerConfig> peer_from_api(const api::Peer& peer) {
   const api::PeerConf& conf = peer.conf();
-  const auto neighbor = IpAddress::parse(conf.neighbor_address());
+  const auto neighbor = IpAddress::parse_scoped(conf.neighbor_address());
   if (!neighbor) return std::nullopt;
   BgpPeerConfig out;
   out.neighbor = *neighbor;
@@ -435,7 +436,7 @@ std::optional<ReadPath> path_from_api(const api::Path& path) {
   return ReadPath{{*address, *next_hop, length}, {path.identifier(), attributes_of(path)}};
 }
 
-bool is_received(const api::Path& path) { return IpAddress::parse(path.neighbor_ip()).has_value(); }
+bool is_received(const api::Path& path) { return IpAddress::parse_scoped(path.neighbor_ip()).has_value(); }
 
 std::vector<api::SetPolicyAssignmentRequest> policy_assignments(const RoutingPolicy& users) {
   std::vector<api::SetPolicyAssignmentRequest> out;
@@ -453,7 +454,9 @@ std::vector<api::SetPolicyAssignmentRequest> policy_assignments(const RoutingPol
   return out;
 }
 
-api::SetPoliciesRequest policies(const std::map<std::uint32_t, std::vector<BgpOffer>>& audiences, const RoutingPolicy& users) {
+api::SetPoliciesRequest policies(const std::map<std::uint32_t, std::vector<BgpOffer>>& audiences,
+                                 const RoutingPolicy& users,
+                                 const std::vector<IpAddress>& own_next_hops) {
   api::SetPoliciesRequest out;
   for (const api::DefinedSet& set : users.sets) *out.add_defined_sets() = set;
   for (const api::Policy& policy : users.policies) *out.add_policies() = policy;
@@ -472,13 +475,42 @@ api::SetPoliciesRequest policies(const std::map<std::uint32_t, std::vector<BgpOf
     set.set_name(name);
     return set;
   };
-  const auto add_statement = [&to](const std::string& name, const std::string& marks) -> api::Statement& {
+  const auto add_named = [&to](const std::string& name) -> api::Statement& {
     api::Statement& statement = *to.add_statements();
     statement.set_name(name);
+    return statement;
+  };
+  const auto add_statement = [&add_named](const std::string& name, const std::string& marks) -> api::Statement& {
+    api::Statement& statement = add_named(name);
     statement.mutable_conditions()->mutable_large_community_set()->set_type(match_any);
     statement.mutable_conditions()->mutable_large_community_set()->set_name(marks);
     return statement;
   };
+  if (!own_next_hops.empty()) {
+    const std::string links = "berth-links";
+    add_set(set_of_neighbors, links).add_list("fe80::/10");
+    const auto add_for_links = [&](const std::string& name) -> api::Statement& {
+      api::Statement& statement = add_named(name);
+      statement.mutable_conditions()->mutable_neighbor_set()->set_type(match_any);
+      statement.mutable_conditions()->mutable_neighbor_set()->set_name(links);
+      return statement;
+    };
+    // A condition on next hops has no opposite, so what goes is marked, and what has no mark does not go.
+    const std::string mark = fmt::format("0:{}:0", audience_mark);  // no audience has this number
+    add_set(set_of_large_communities, links).add_list("^" + mark + "$");
+    api::Statement& own = add_for_links("berth-links-own");
+    for (const IpAddress& next_hop : own_next_hops) own.mutable_conditions()->add_next_hop_in_list(next_hop.to_string());
+    own.mutable_actions()->mutable_nexthop()->set_self(true);
+    own.mutable_actions()->mutable_large_community()->set_type(add_communities);
+    own.mutable_actions()->mutable_large_community()->add_communities(mark);
+    api::Statement& others = add_for_links("berth-links-others");
+    others.mutable_conditions()->mutable_large_community_set()->set_type(match_none);
+    others.mutable_conditions()->mutable_large_community_set()->set_name(links);
+    others.mutable_actions()->set_route_action(reject_route);
+    api::Statement& unmark = add_for_links("berth-links-unmark");
+    unmark.mutable_actions()->mutable_large_community()->set_type(remove_communities);
+    unmark.mutable_actions()->mutable_large_community()->add_communities("^" + mark + "$");
+  }
   for (const auto& [audience, offers] : audiences) {
     const std::string marks = fmt::format("berth-{}", audience);
     const std::string pattern = fmt::format("^0:{}:{}$", audience_mark, audience);
@@ -488,7 +520,7 @@ api::SetPoliciesRequest policies(const std::map<std::uint32_t, std::vector<BgpOf
       if (offer.peers.empty()) continue;
       const std::string name = fmt::format("{}-{}", marks, i);
       api::DefinedSet& neighbors = add_set(set_of_neighbors, name);
-      for (const IpAddress& peer : offer.peers) neighbors.add_list(fmt::format("{}/{}", peer.to_string(), peer.bits()));
+      for (const IpAddress& peer : offer.peers) neighbors.add_list(fmt::format("{}/{}", peer.without_zone().to_string(), peer.bits()));
       api::Statement& statement = add_statement(name, marks);
       statement.mutable_conditions()->mutable_neighbor_set()->set_type(match_any);
       statement.mutable_conditions()->mutable_neighbor_set()->set_name(name);

@@ -54,8 +54,10 @@ std::optional<ReadPath> path_from_api(const api::Path& path);
 bool is_received(const api::Path& path);
 
 // No route is accepted from anybody but us, and a route with an audience goes to nobody else; then come the user's. They replace all
-// that there was before.
-api::SetPoliciesRequest policies(const std::map<std::uint32_t, std::vector<BgpOffer>>& audiences, const RoutingPolicy& users);
+// that there was before. With own next hops (BgpDesired) link-local peers get only routes by these.
+api::SetPoliciesRequest policies(const std::map<std::uint32_t, std::vector<BgpOffer>>& audiences,
+                                 const RoutingPolicy& users,
+                                 const std::vector<IpAddress>& own_next_hops = {});
 // To be made after those: they hold the policies by name.
 std::vector<api::SetPolicyAssignmentRequest> policy_assignments(const RoutingPolicy& users);
 

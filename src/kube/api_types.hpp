@@ -377,6 +377,7 @@ struct PeerConf {
   std::uint32_t localAs = 0;
   std::string neighborAddress;
   std::string neighborAddressAnnotation;
+  std::string neighborInterface;
   std::string peerGroup;
   std::uint32_t peerAs = 0;
   std::uint32_t maximumPrefixes = 0;
@@ -393,6 +394,7 @@ BOOST_DESCRIBE_STRUCT(PeerConf,
                        localAs,
                        neighborAddress,
                        neighborAddressAnnotation,
+                       neighborInterface,
                        peerGroup,
                        peerAs,
                        maximumPrefixes,

@@ -370,6 +370,7 @@ BgpPeer to_model(api::BgpPeer object) {
     peer.local_as = spec.conf->localAs;
     peer.neighbor_address = std::move(spec.conf->neighborAddress);
     peer.neighbor_annotation = std::move(spec.conf->neighborAddressAnnotation);
+    peer.neighbor_interface = std::move(spec.conf->neighborInterface);
     peer.peer_group = std::move(spec.conf->peerGroup);
     peer.peer_as = spec.conf->peerAs;
     peer.maximum_prefixes = spec.conf->maximumPrefixes;

@@ -271,13 +271,12 @@ class Converting {
     json::object conf;
     const std::string address = string_of(peer.take("peerAddress"));
     const std::string interface = string_of(peer.take("interface"));
-    if (address.empty()) {
-      peer.leave_out(interface.empty() ? "peerAddress" : "interface",
-                     "there are no sessions without a neighbour's address: all of it is left out");
+    if (address.empty() && interface.empty()) {
+      peer.leave_out("peerAddress", "there are no sessions with nobody: all of it is left out");
       for (const auto& [key, value] : peer.spec) peer.take(key);
       return;
     }
-    conf["neighborAddress"] = address;
+    conf[address.empty() ? "neighborInterface" : "neighborAddress"] = address.empty() ? interface : address;
     if (const std::int64_t peer_as = number_of(peer.take("peerASN"), 0); peer_as != 0) conf["peerAs"] = peer_as;
     peer.leave_out_if_set("dynamicASN", "the neighbour's AS number has to be known: put it into spec.conf.peerAs");
     if (const std::int64_t own = number_of(peer.take("myASN"), 0); own != as) conf["localAs"] = own;

@@ -78,7 +78,7 @@ struct BgpPeerConfig {
     bool operator==(const Family&) const = default;
   };
   std::string object;            // name of the BgpPeer, for status and messages
-  IpAddress neighbor;            // the identity of a peer in the engine
+  IpAddress neighbor;            // the identity of a peer in the engine; a link-local one has a zone
   std::uint32_t peer_as = 0;     // never 0
   std::uint32_t local_as = 0;    // 0: the global one
   std::string auth_password;     // TCP MD5; never logged
@@ -121,6 +121,9 @@ struct BgpDesired {
   std::map<std::uint32_t, std::vector<BgpOffer>> audiences;  // no router is in two offers of one
   std::string policy;  // what routes go through before they are sent, in the engine's language; empty: none
   std::vector<IpRange> ranges = {};  // machines that may connect, and are peers then
+  // This node's. Peers with a link-local address get only routes by one of these, and with our own end of the session as next hop: nobody
+  // knows a way to another one on that link.
+  std::vector<IpAddress> own_next_hops = {};
   bool operator==(const BgpDesired&) const = default;
 };
 

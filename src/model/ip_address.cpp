@@ -57,6 +57,35 @@ std::optional<IpAddress> IpAddress::parse(std::string_view text) {
   return out;
 }
 
+std::optional<Zone> Zone::of(std::string_view interface) {
+  if (interface.empty() || interface.size() > longest || interface == "." || interface == "..") return std::nullopt;
+  for (const char c : interface)
+    if (c <= ' ' || c > '~' || c == '/' || c == '%' || c == ':' || c == '"') return std::nullopt;
+  Zone out;
+  std::ranges::copy(interface, out.name_.begin());
+  return out;
+}
+
+std::optional<IpAddress> IpAddress::parse_scoped(std::string_view text) {
+  const std::size_t at = text.find('%');
+  if (at == std::string_view::npos) return parse(text);
+  const auto address = parse(text.substr(0, at));
+  const auto zone = Zone::of(text.substr(at + 1));
+  if (!address || !address->is_link_local() || !zone) return std::nullopt;
+  return address->in(*zone);
+}
+
+bool IpAddress::is_link_local() const {
+  constexpr int prefix = 10;
+  return family == IpFamily::v6 && number >> (128 - prefix) == 0xFE80 >> (16 - prefix);
+}
+
+IpAddress IpAddress::in(const Zone& of) const {
+  IpAddress out = *this;
+  out.zone = of;
+  return out;
+}
+
 std::string IpAddress::to_bytes() const {
   std::string out(family == IpFamily::v4 ? 4 : 16, '\0');
   IpNumber rest = number;
@@ -67,12 +96,14 @@ std::string IpAddress::to_bytes() const {
 std::string IpAddress::to_string() const {
   std::array<char, INET6_ADDRSTRLEN> text{};
   inet_ntop(family == IpFamily::v4 ? AF_INET : AF_INET6, to_bytes().data(), text.data(), text.size());
-  return text.data();
+  std::string out = text.data();
+  if (!zone.empty()) out.append("%").append(zone.name());
+  return out;
 }
 
 std::strong_ordering IpAddress::operator<=>(const IpAddress& other) const {
   if (family != other.family) return family <=> other.family;
-  if (number == other.number) return std::strong_ordering::equal;
+  if (number == other.number) return zone <=> other.zone;
   return number < other.number ? std::strong_ordering::less : std::strong_ordering::greater;
 }
 

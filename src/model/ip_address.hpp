@@ -2,6 +2,8 @@
 // allocation needs. IPv4 is kept as its 32-bit number, IPv6 as its 128-bit one.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <compare>
 #include <cstdint>
 #include <optional>
@@ -18,20 +20,44 @@ std::string_view to_string(IpFamily family);  // "IPv4" or "IPv6", as Kubernetes
 
 using IpNumber = unsigned __int128;
 
+// The interface that a link-local address is of (RFC 4007 §5), by its name on this machine; of any other address empty.
+class Zone {
+ public:
+  static constexpr std::size_t longest = 15;  // as the Linux kernel's names of interfaces
+  Zone() = default;
+  // Absent: it can't be the name of an interface.
+  static std::optional<Zone> of(std::string_view interface);
+  [[nodiscard]] bool empty() const { return name_.front() == '\0'; }
+  [[nodiscard]] std::string_view name() const { return {name_.data(), std::ranges::find(name_, '\0')}; }
+  auto operator<=>(const Zone&) const = default;
+
+ private:
+  std::array<char, longest> name_{};  // in what is left beside a family: it costs an address no memory
+};
+
 struct IpAddress {
+  constexpr IpAddress() = default;
+  constexpr IpAddress(IpFamily of_family, IpNumber with_number) : family(of_family), number(with_number) {}
+
   IpFamily family = IpFamily::v4;
+  Zone zone{};
   IpNumber number = 0;
 
   static IpAddress v4(std::uint32_t number) { return {IpFamily::v4, number}; }
   // Strict: no leading zeros, no blanks, no zone, no IPv4-mapped IPv6 (KEP-4858).
   static std::optional<IpAddress> parse(std::string_view text);
-  // The canonical text form (RFC 5952 for IPv6).
+  // The same, and fe80::1%eth0 (RFC 4007 §11), with a zone for each link-local address, or without.
+  static std::optional<IpAddress> parse_scoped(std::string_view text);
+  // The canonical text form (RFC 5952 for IPv6), with its zone.
   [[nodiscard]] std::string to_string() const;
+  [[nodiscard]] bool is_link_local() const;  // fe80::/10
+  [[nodiscard]] IpAddress in(const Zone& zone) const;
+  [[nodiscard]] IpAddress without_zone() const { return in({}); }
   // 4 or 16 bytes in network order.
   [[nodiscard]] std::string to_bytes() const;
   [[nodiscard]] int bits() const { return family == IpFamily::v4 ? 32 : 128; }
   [[nodiscard]] IpAddress plus(IpNumber by) const { return {family, number + by}; }
-  std::strong_ordering operator<=>(const IpAddress& other) const;
+  std::strong_ordering operator<=>(const IpAddress& other) const;  // by family, number, zone
   bool operator==(const IpAddress&) const = default;
 };
 

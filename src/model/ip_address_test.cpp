@@ -66,6 +66,31 @@ TEST(IpAddress, IsReadStrictly) {
   EXPECT_EQ(IpAddress::parse(std::string(1000, '1')), std::nullopt);
 }
 
+TEST(IpAddress, ALinkLocalOneMayHaveAZone) {
+  const IpAddress there = ip("fe80::1").in(*Zone::of("eth0.100"));
+  EXPECT_EQ(there.to_string(), "fe80::1%eth0.100");
+  EXPECT_EQ(IpAddress::parse_scoped("fe80::1%eth0.100"), there);
+  EXPECT_EQ(there.without_zone(), ip("fe80::1"));
+  EXPECT_NE(there, ip("fe80::1"));
+  EXPECT_EQ(IpAddress::parse_scoped("fe80::1"), ip("fe80::1"));
+  EXPECT_EQ(IpAddress::parse_scoped("192.0.2.1"), ip("192.0.2.1"));
+  EXPECT_FALSE(IpAddress::parse("fe80::1%eth0.100")) << "Kubernetes takes none";
+  for (const char* text : {"192.0.2.1%eth0", "2001:db8::1%eth0", "fec0::1%eth0", "fe80::1%", "fe80::1%eth0%eth1", "fe80::1%a b",
+                           "fe80::1%a/b", "fe80::1%a-name-of-16-byt", "%eth0", "fe80::1%.."})
+    EXPECT_FALSE(IpAddress::parse_scoped(text)) << text;
+  EXPECT_TRUE(ip("fe80::").is_link_local() && ip("febf:ffff::1").is_link_local());
+  EXPECT_FALSE(ip("fec0::").is_link_local() || ip("fe7f::").is_link_local() || ip("254.128.0.1").is_link_local());
+  EXPECT_TRUE(Zone{}.empty());
+  EXPECT_EQ(Zone::of("name-of-15-byte")->name(), "name-of-15-byte");
+  static_assert(sizeof(IpAddress) == 32, "the zone is in what was not used");
+}
+
+TEST(IpAddress, IsOrderedByNumberThenZone) {
+  const IpAddress one = ip("fe80::1"), two = ip("fe80::2");
+  const Zone a = *Zone::of("a"), b = *Zone::of("b");
+  EXPECT_TRUE(one < one.in(a) && one.in(a) < one.in(b) && one.in(b) < two && two < two.in(a));
+}
+
 TEST(IpAddress, IsOrderedByNumberAndIpv4First) {
   const std::vector<std::string> ascending{"0.0.0.0", "9.255.255.255", "10.0.0.0",   "100.0.0.0", "255.255.255.255",
                                            "::",      "::1",           "2001:db8::", "ffff::"};

@@ -354,6 +354,7 @@ struct BgpPeer {
   std::uint32_t local_as = 0;
   std::string neighbor_address;
   std::string neighbor_annotation;  // of the Node, where the address is instead
+  std::string neighbor_interface;   // of the node, with the router at its other end; only if there is no address
   std::string peer_group;           // name of the BgpPeer that has what is not said here
   std::uint32_t peer_as = 0;
   std::uint32_t maximum_prefixes = 0;  // 0: not said

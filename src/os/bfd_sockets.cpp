@@ -12,6 +12,8 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <fmt/format.h>
 
+#include "os/addresses.hpp"
+
 namespace berth {
 namespace {
 
@@ -25,11 +27,9 @@ constexpr unsigned source_ports = 16384;
 constexpr int port_tries = 32;
 constexpr int datagrams_at_a_time = 64;  // then others of the loop have their turn
 
-IpAddress address_of(const udp::endpoint& from) {
-  IpAddress out{IpFamily::v6, 0};
+IpAddress sender_of(const udp::endpoint& from) {
   if (from.address().is_v4()) return IpAddress::v4(from.address().to_v4().to_uint());
-  for (const std::uint8_t byte : from.address().to_v6().to_bytes()) out.number = out.number << 8 | byte;
-  return out;
+  return address_of(*reinterpret_cast<const sockaddr_in6*>(from.data()));
 }
 
 udp protocol_of(IpFamily family) { return family == IpFamily::v4 ? udp::v4() : udp::v6(); }
@@ -92,7 +92,7 @@ asio::awaitable<void> BfdSockets::receive(std::shared_ptr<Socket> socket, bool m
       for (cmsghdr* at = CMSG_FIRSTHDR(&message); at != nullptr; at = CMSG_NXTHDR(&message, at))
         if ((at->cmsg_level == IPPROTO_IP && at->cmsg_type == IP_TTL) || (at->cmsg_level == IPPROTO_IPV6 && at->cmsg_type == IPV6_HOPLIMIT))
           std::memcpy(&hops, CMSG_DATA(at), sizeof hops);
-      receiver_({address_of(from), multihop, hops, {bytes, static_cast<std::size_t>(size)}});
+      receiver_({sender_of(from), multihop, hops, {bytes, static_cast<std::size_t>(size)}});
     }
   }
 }
@@ -113,7 +113,8 @@ Result<std::unique_ptr<BfdSockets::Socket>> BfdSockets::connect(const IpAddress&
   }
   if (error) return failed("no source port from 49152 on", error);
   socket->non_blocking(true, error);
-  const auto address = asio::ip::make_address(neighbor.to_string(), error);
+  auto address = asio::ip::make_address(neighbor.without_zone().to_string(), error);
+  if (address.is_v6()) address = asio::ip::address_v6{address.to_v6().to_bytes(), scope_id(neighbor)};
   if (!error) socket->connect({address, multihop ? bfd_multihop_port : bfd_port}, error);
   if (error) return failed(neighbor.to_string(), error);
   return socket;

@@ -299,12 +299,22 @@ std::map<std::uint32_t, std::vector<BgpOffer>> offers(const AdvertisingByNumber&
 
 std::map<IpAddress, std::uint32_t> prefixes_by_peer(const BgpDesired& desired) {
   // Prefixes whose paths are for the same audiences count together.
-  std::map<std::pair<IpFamily, std::set<std::uint32_t>>, std::uint32_t> prefixes;
+  struct Kind {
+    IpFamily family;
+    bool is_own;  // a path is by this node
+    std::set<std::uint32_t> audiences;
+    auto operator<=>(const Kind&) const = default;
+  };
+  std::map<Kind, std::uint32_t> prefixes;
   for (auto it = desired.routes.begin(); it != desired.routes.end();) {
     const IpAddress address = it->first.address;
-    std::map<int, std::set<std::uint32_t>> by_length;
-    for (; it != desired.routes.end() && it->first.address == address; ++it) by_length[it->first.length()].insert(it->second.audience);
-    for (auto& [length, audiences] : by_length) ++prefixes[{address.family, std::move(audiences)}];
+    std::map<int, Kind> by_length;
+    for (; it != desired.routes.end() && it->first.address == address; ++it) {
+      Kind& kind = by_length.try_emplace(it->first.length(), Kind{address.family, false, {}}).first->second;
+      kind.audiences.insert(it->second.audience);
+      kind.is_own |= std::ranges::find(desired.own_next_hops, it->first.next_hop) != desired.own_next_hops.end();
+    }
+    for (auto& [length, kind] : by_length) ++prefixes[std::move(kind)];
   }
   std::map<IpAddress, std::uint32_t> out;
   for (const BgpPeerConfig& peer : desired.peers) {
@@ -315,9 +325,9 @@ std::map<IpAddress, std::uint32_t> prefixes_by_peer(const BgpDesired& desired) {
                                }));
     };
     std::uint32_t& told = out[peer.neighbor];
-    for (const auto& [which, count] : prefixes)
-      if (std::ranges::find(peer.families, which.first, &BgpPeerConfig::Family::family) != peer.families.end() &&
-          std::ranges::any_of(which.second, is_for_it))
+    for (const auto& [kind, count] : prefixes)
+      if (std::ranges::find(peer.families, kind.family, &BgpPeerConfig::Family::family) != peer.families.end() &&
+          (kind.is_own || !peer.neighbor.is_link_local()) && std::ranges::any_of(kind.audiences, is_for_it))
         told += count;
   }
   return out;

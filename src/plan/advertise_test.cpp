@@ -157,6 +157,20 @@ TEST(Advertiser, PrefixesAreCountedForEachRouterThatHearsOfThem) {
   EXPECT_EQ(prefixes_by_peer(desired), (std::map<IpAddress, std::uint32_t>{{a, 4}, {b, 5}, {c, 3}}));
 }
 
+TEST(PrefixesByPeer, OneOnALinkIsToldOfRoutesByThisNodeAlone) {
+  const IpAddress near = ip("10.0.0.254"), on_link = ip("fe80::1").in(*Zone::of("eth1"));
+  BgpDesired desired;
+  for (const IpAddress& neighbor : {near, on_link}) {
+    BgpPeerConfig& peer = desired.peers.emplace_back();
+    peer.neighbor = neighbor;
+    peer.families = {{IpFamily::v4}};
+  }
+  desired.own_next_hops = {ip("10.0.0.1")};
+  desired.routes = {
+      {{ip("192.0.2.1"), ip("10.0.0.1")}, {}}, {{ip("192.0.2.1"), ip("10.0.0.2")}, {}}, {{ip("192.0.2.2"), ip("10.0.0.2")}, {}}};
+  EXPECT_EQ(prefixes_by_peer(desired), (std::map<IpAddress, std::uint32_t>{{near, 2}, {on_link, 1}}));
+}
+
 TEST(Advertiser, WhatIsWrongIsToldAndTheRestCounts) {
   const Judged out = judge({}, "lan",
                            {service("web", annotated(keys::bgp_communities, "1:1,nonsense"), annotated(keys::bgp_med, "-1"),

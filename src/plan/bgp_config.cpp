@@ -19,6 +19,7 @@ constexpr std::uint32_t default_send_max = 10;  // OpenELB's
 // Nothing of what a router sends is used, but the engine keeps it. A hundred thousand is about 60 MB; a whole table of the internet is ten
 // times that, which is a mistake at the router.
 constexpr std::uint32_t default_maximum_prefixes = 100'000;
+constexpr IpRange link_local{{IpFamily::v6, IpNumber{0xFE80} << 112}, {IpFamily::v6, (IpNumber{0xFEC0} << 112) - 1}};  // fe80::/10
 
 Result<std::uint64_t> parse_seconds(std::string_view field, const std::string& text, std::uint64_t fallback, std::uint64_t least) {
   if (text.empty()) return fallback;
@@ -58,7 +59,7 @@ BgpPeer in_group(BgpPeer peer, const BgpPeer& group) {
   };
   if (peer.password_secret.empty()) take(peer.auth_password, group.auth_password);
   if (peer.auth_password.empty()) take(peer.password_secret, group.password_secret);
-  if (peer.neighbor_address.empty()) take(peer.neighbor_annotation, group.neighbor_annotation);
+  if (peer.neighbor_address.empty() && peer.neighbor_interface.empty()) take(peer.neighbor_annotation, group.neighbor_annotation);
   take(peer.description, group.description);
   take(peer.local_as, group.local_as);
   take(peer.peer_as, group.peer_as);
@@ -99,6 +100,7 @@ class Configurer {
       out_.global = previous_.global;
       out_.peers = previous_.peers;
       out_.policy = previous_.policy;
+      out_.own_next_hops = previous_.own_next_hops;
       return std::move(out_);
     }
     configure_peers(*conf);
@@ -113,7 +115,12 @@ class Configurer {
   struct Neighbor {
     IpRange range;  // of one address, mostly
     std::string text;
+    Zone zone = {};  // of neighborInterface
     [[nodiscard]] bool is_range() const { return range.first != range.last; }
+    [[nodiscard]] bool is_link() const { return !zone.empty(); }
+    [[nodiscard]] std::string words() const {
+      return fmt::format("spec.conf.{} {}", is_link() ? "neighborInterface" : "neighborAddress", text);
+    }
   };
 
   // What they say is used by plan/advertise.hpp.
@@ -194,17 +201,20 @@ class Configurer {
     }
     if (conf.listen_port > 0) return conf.listen_port;
     const bool passive = std::ranges::any_of(out_.peers, &BgpPeerConfig::passive);
-    return passive || !out_.ranges.empty() ? 179 : -1;
+    const bool ranges = std::ranges::any_of(out_.ranges, &Zone::empty, &BgpNeighborRange::zone);
+    return passive || ranges ? 179 : -1;
   }
 
   void configure_peers(const BgpConf& conf) {
     std::set<IpAddress> taken;
     std::set<std::string> groups;
-    std::vector<std::pair<BgpPeerConfig, IpRange>> ranges;  // after those that have an address of their own
+    std::vector<std::pair<BgpPeerConfig, Neighbor>> ranges;  // after those that have an address of their own
     for (const auto& [name, peer] : world_.bgp_peers.rows()) groups.insert(peer.peer_group);
     for (const auto& [name, written] : world_.bgp_peers.rows()) {
       if (written.deleting || is_cni_duty(written.labels)) continue;
-      if (written.neighbor_address.empty() && written.neighbor_annotation.empty() && groups.contains(name)) continue;  // no router
+      if (written.neighbor_address.empty() && written.neighbor_annotation.empty() && written.neighbor_interface.empty() &&
+          groups.contains(name))
+        continue;  // no router
       const auto joined = join(written);
       if (!joined) {
         report(written, joined.error().text);
@@ -222,7 +232,7 @@ class Configurer {
       }
       if (neighbor->is_range()) {
         note_range(conf, peer, *neighbor);
-        ranges.emplace_back(std::move(*config), neighbor->range);
+        ranges.emplace_back(std::move(*config), *neighbor);
         continue;
       }
       if (!taken.insert(config->neighbor).second) {
@@ -233,24 +243,25 @@ class Configurer {
       out_.peers.push_back(std::move(*config));
     }
     for (const auto& [config, range] : ranges) take_callers(config, range, taken);
+    if (std::ranges::any_of(ranges, [](const auto& one) { return one.second.is_link(); })) out_.own_next_hops = self_->internal_ips;
     std::ranges::sort(out_.peers, {}, &BgpPeerConfig::neighbor);
   }
 
   void note_range(const BgpConf& conf, const BgpPeer& peer, const Neighbor& neighbor) {
-    if (conf.listen_port == -1)
+    if (conf.listen_port == -1 && !neighbor.is_link())
       report(peer, fmt::format("spec.conf.neighborAddress {} is a range, whose routers connect: but spec.listenPort of the BgpConf is -1, "
                                "which is for none",
                                neighbor.text));
     for (const BgpNeighborRange& other : out_.ranges)
-      if (other.range.overlaps(neighbor.range))
-        report(peer, fmt::format("spec.conf.neighborAddress {} overlaps {} of the BgpPeer \"{}\", who has the routers that are in both",
-                                 neighbor.text, other.text, other.object));
-    out_.ranges.push_back({peer.name, neighbor.text, neighbor.range});
+      if (other.zone == neighbor.zone && other.range.overlaps(neighbor.range))
+        report(peer, fmt::format("{} overlaps {} of the BgpPeer \"{}\", who has the routers that are in both", neighbor.words(), other.text,
+                                 other.object));
+    out_.ranges.push_back({peer.name, neighbor.text, neighbor.range, neighbor.zone});
   }
 
-  void take_callers(const BgpPeerConfig& of_all, const IpRange& range, std::set<IpAddress>& taken) {
-    for (auto caller = callers_.lower_bound(range.first); caller != callers_.end() && range.contains(*caller); ++caller) {
-      if (!taken.insert(*caller).second) continue;
+  void take_callers(const BgpPeerConfig& of_all, const Neighbor& of, std::set<IpAddress>& taken) {
+    for (auto caller = callers_.lower_bound(of.range.first); caller != callers_.end() && of.range.contains(*caller); ++caller) {
+      if (caller->zone != of.zone || !taken.insert(*caller).second) continue;
       BgpPeerConfig& config = out_.peers.emplace_back(of_all);
       config.neighbor = *caller;
       if (config.bfd) config.bfd->neighbor = *caller;
@@ -287,9 +298,14 @@ class Configurer {
     if (!password) return fail(password.error());
     if (of.is_range() && !password->empty())
       return refuse(
-          fmt::format("spec.conf.neighborAddress {} is a range, which can't have a password: TCP MD5 (RFC 2385) is by address; "
-                      "take authPassword or passwordSecret out, or write a BgpPeer for each router",
-                      of.text));
+          fmt::format("{} is no one address, so it can't have a password: TCP MD5 (RFC 2385) is by address; "
+                      "take authPassword or passwordSecret out, or write a BgpPeer with an address for each router",
+                      of.words()));
+    if (of.is_link() && (peer.ebgp_multihop_ttl != 0 || (*bfd && (*bfd)->multihop)))
+      return refuse(of.words() + " has the router at its other end: take spec.ebgpMultihop and spec.bfd.multihop out");
+    if (!of.is_link() && neighbor.is_link_local())
+      return refuse(
+          fmt::format("{} is link-local, so there may be one on each link: write spec.conf.neighborInterface instead", of.words()));
     const auto local = IpAddress::parse(peer.local_address);
     if (!peer.local_address.empty() && (!local || local->family != neighbor.family))
       return refuse(fmt::format("spec.transport.localAddress \"{}\" is no IP address of the family of the router's",
@@ -351,7 +367,7 @@ class Configurer {
     if (conf.graceful_restart) apply_graceful_restart(*conf.graceful_restart, out);
     if (peer.graceful_restart) apply_graceful_restart(*peer.graceful_restart, out);
     if (out.bfd && out.graceful_restart && !out.helper_only) out.bfd->restart_time = std::chrono::seconds{out.restart_time_s};
-    auto families = configure_families(conf, peer, neighbor, out.graceful_restart);
+    auto families = configure_families(conf, peer, of, out.graceful_restart);
     if (!families) return fail(families.error());
     out.families = std::move(*families);
     for (auto& family : out.families)
@@ -365,6 +381,11 @@ class Configurer {
     if (!key.empty() && !peer.neighbor_address.empty())
       return fail(ErrorCode::invalid, "spec.conf.neighborAddress and neighborAddressAnnotation exclude each other: take one out");
     std::string text = peer.neighbor_address;
+    if (text.empty() && key.empty() && !peer.neighbor_interface.empty()) {
+      const std::string name = clipped(peer.neighbor_interface, 60);
+      if (const auto zone = Zone::of(peer.neighbor_interface)) return Neighbor{link_local, name, *zone};
+      return fail(ErrorCode::invalid, fmt::format("spec.conf.neighborInterface \"{}\" is no name of an interface", name));
+    }
     if (!key.empty()) {
       const auto annotation = self_->annotations.find(key);
       if (annotation == self_->annotations.end())
@@ -420,15 +441,16 @@ class Configurer {
 
   Result<std::vector<BgpPeerConfig::Family>> configure_families(const BgpConf& conf,
                                                                 const BgpPeer& peer,
-                                                                const IpAddress& neighbor,
+                                                                const Neighbor& of,
                                                                 bool graceful_restart) {
+    const IpFamily own = of.range.first.family;
     std::vector<BgpPeerConfig::Family> out;
     for (const BgpPeer::Family& written : peer.families) {
       if (!written.enabled) continue;
       if (!written.safi.empty() && written.safi != "SAFI_UNICAST")
         return fail(ErrorCode::invalid,
                     fmt::format("spec.afiSafis config.family.safi \"{}\": only SAFI_UNICAST is announced", clipped(written.safi, 40)));
-      IpFamily family = neighbor.family;
+      IpFamily family = own;
       if (written.afi == "AFI_IP")
         family = IpFamily::v4;
       else if (written.afi == "AFI_IP6")
@@ -444,7 +466,9 @@ class Configurer {
     for (const IpFamily family : {IpFamily::v4, IpFamily::v6})
       if (std::ranges::find(conf.families, family == IpFamily::v4 ? 0U : 1U) != conf.families.end())
         out.push_back({family, graceful_restart, false, send_max()});
-    if (out.empty()) out.push_back({neighbor.family, graceful_restart, false, send_max()});
+    if (!out.empty()) return out;
+    if (of.is_link()) out.push_back({IpFamily::v4, graceful_restart, false, send_max()});  // RFC 8950
+    out.push_back({own, graceful_restart, false, send_max()});
     return out;
   }
 

@@ -20,11 +20,13 @@ struct BgpProblem {
   auto operator<=>(const BgpProblem&) const = default;
 };
 
-// A BgpPeer for all routers of a range: they connect, nobody looks for them.
+// A BgpPeer for routers that are not known by address: all of a range, who connect, or who advertises itself on a link.
 struct BgpNeighborRange {
   std::string object;  // name of the BgpPeer
   std::string text;    // as it is written
   IpRange range;
+  Zone zone = {};  // the link; empty: they connect
+  [[nodiscard]] bool contains(const IpAddress& router) const { return router.zone == zone && range.contains(router); }
   bool operator==(const BgpNeighborRange&) const = default;
 };
 
@@ -33,10 +35,12 @@ struct BgpConfiguration {
   std::vector<BgpPeerConfig> peers;
   std::string policy;  // in the engine's language, not read here
   std::vector<BgpNeighborRange> ranges;  // by name of the BgpPeer
+  std::vector<IpAddress> own_next_hops;  // as BgpDesired's
   std::vector<BgpProblem> problems;
 };
 
-// `previous` is what was asked of the engine before, `callers` are machines that connected: those in a range are peers.
+// `previous` is what was asked of the engine before, `callers` are machines that connected, or routers that were heard on a link: those in
+// a range are peers.
 BgpConfiguration plan_bgp_configuration(const World& world,
                                         const std::string& node,
                                         const BgpDesired& previous,

@@ -39,7 +39,7 @@ BgpConfiguration plan(Given given, const BgpDesired& previous = {}, const std::s
                                        .passwords = std::move(given.passwords)}),
                                 "a", previous, callers);
 }
-BgpDesired as_desired(const BgpConfiguration& from) { return {from.global, from.peers, {}, {}, from.policy}; }
+BgpDesired as_desired(const BgpConfiguration& from) { return {from.global, from.peers, {}, {}, from.policy, {}, from.own_next_hops}; }
 std::string first_problem(const BgpConfiguration& from) { return from.problems.empty() ? "" : from.problems.front().text; }
 
 #define EXPECT_SAYS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
@@ -136,6 +136,65 @@ TEST(BgpConfig, WhatARangeCanNotHaveIsTold) {
   for (const char* text : {"192.0.2.0/33", "192.0.2.0/", "/24", "192.0.2.0-192.0.2.9", "192.0.2.0/24,192.0.3.0/24"})
     EXPECT_SAYS(first_problem(plan({.peers = {peer("leafs", text)}})), "is no IP address, and no range like 192.0.2.0/24");
   EXPECT_EQ(plan({.peers = {peer("leaf", "192.0.2.7/32")}}).peers.size(), 1U) << "a range of one is an address";
+}
+
+IpAddress on(const char* text, const char* interface) { return ip(text).in(*Zone::of(interface)); }
+BgpPeer link(std::string name, std::string interface, auto... changes) {
+  return peer(std::move(name), "", [&](BgpPeer& p) { p.neighbor_interface = std::move(interface); }, changes...);
+}
+
+TEST(BgpConfig, WhoeverIsHeardOnALinkIsAPeer) {
+  const auto tor = link("tor", "eth1", [](BgpPeer& p) { p.bfd = BgpPeer::Bfd{}; });
+  const BgpConfiguration nobody = plan({.peers = {tor}});
+  EXPECT_TRUE(nobody.peers.empty() && nobody.problems.empty());
+  ASSERT_EQ(nobody.ranges.size(), 1U);
+  EXPECT_EQ(nobody.ranges[0].text, "eth1");
+  EXPECT_TRUE(nobody.ranges[0].contains(on("fe80::7", "eth1")));
+  EXPECT_FALSE(nobody.ranges[0].contains(on("fe80::7", "eth2")) || nobody.ranges[0].contains(ip("fe80::7")));
+  EXPECT_EQ(nobody.global->listen_port, -1) << "we connect";
+  EXPECT_EQ(nobody.own_next_hops, std::vector{ip("10.0.0.1")}) << "before anybody is there";
+
+  const std::set<IpAddress> heard{on("fe80::7", "eth1"), on("fe80::7", "eth2"), ip("fe80::8"), on("fe80::9", "eth1")};
+  const BgpConfiguration two = plan({.peers = {tor}}, {}, heard);
+  ASSERT_EQ(two.peers.size(), 2U);
+  EXPECT_EQ(two.peers[0].neighbor, on("fe80::7", "eth1"));
+  EXPECT_EQ(two.peers[0].bfd->neighbor, on("fe80::7", "eth1"));
+  EXPECT_EQ(two.peers[1].neighbor, on("fe80::9", "eth1"));
+  EXPECT_EQ(two.peers[0].families,
+            (std::vector<BgpPeerConfig::Family>{{IpFamily::v4, true, false, 10, 100'000}, {IpFamily::v6, true, false, 10, 100'000}}));
+  EXPECT_TRUE(plan({.peers = {peer("r", "10.0.0.254")}}).own_next_hops.empty()) << "nobody is concerned";
+}
+
+TEST(BgpConfig, TheSameAddressOnTwoLinksAreTwoPeers) {
+  const std::set<IpAddress> heard{on("fe80::7", "eth1"), on("fe80::7", "eth2")};
+  const BgpConfiguration got = plan({.peers = {link("one", "eth1"), link("two", "eth2")}}, {}, heard);
+  ASSERT_EQ(got.peers.size(), 2U);
+  EXPECT_EQ(got.peers[0].object, "one");
+  EXPECT_EQ(got.peers[1].object, "two");
+  EXPECT_TRUE(got.problems.empty());
+  const BgpConfiguration twice = plan({.peers = {link("one", "eth1"), link("two", "eth1")}}, {}, heard);
+  EXPECT_EQ(twice.peers.size(), 1U);
+  EXPECT_SAYS(first_problem(twice), "spec.conf.neighborInterface eth1 overlaps eth1 of the BgpPeer \"one\"");
+}
+
+TEST(BgpConfig, AnAddressComesBeforeAnInterface) {
+  const auto both = link("r", "eth1", [](BgpPeer& p) { p.neighbor_address = "10.0.0.254"; });
+  EXPECT_EQ(plan({.peers = {both}}).peers.size(), 1U) << "as in OpenELB, where the interface has no effect";
+}
+
+TEST(BgpConfig, WhatALinkCanNotHaveIsTold) {
+  const std::set<IpAddress> heard{on("fe80::7", "eth1")};
+  const BgpConfiguration before = plan({.peers = {link("tor", "eth1")}}, {}, heard);
+  const auto problem = [&](auto change) {
+    const BgpConfiguration out = plan({.peers = {link("tor", "eth1", change)}}, as_desired(before), heard);
+    EXPECT_EQ(out.peers, before.peers) << "a bad edit ends no session";
+    return first_problem(out);
+  };
+  EXPECT_SAYS(problem([](BgpPeer& p) { p.auth_password = "secret"; }), "spec.conf.neighborInterface eth1 is no one address");
+  EXPECT_SAYS(problem([](BgpPeer& p) { p.ebgp_multihop_ttl = 2; }), "take spec.ebgpMultihop and spec.bfd.multihop out");
+  EXPECT_SAYS(problem([](BgpPeer& p) { p.bfd = BgpPeer::Bfd{.multihop = true}; }), "take spec.ebgpMultihop and spec.bfd.multihop out");
+  EXPECT_SAYS(problem([](BgpPeer& p) { p.neighbor_interface = "a/b"; }), "spec.conf.neighborInterface \"a/b\" is no name of an interface");
+  EXPECT_SAYS(first_problem(plan({.peers = {peer("tor", "fe80::7")}})), "write spec.conf.neighborInterface instead");
 }
 
 TEST(BgpConfig, WithoutAConfNamedDefaultThereIsNoBgp) {

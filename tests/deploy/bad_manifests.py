@@ -398,6 +398,17 @@ def routing():
     yield bad_peer("condition", ("Spec.Conf.NeighborAddress", "no IP address"), address="1::2::3")
     yield Row("condition", peer("bad-node", conf={"peerAs": 1, "neighborAddressAnnotation": "berth.kubesphere.io/none"}),
               ("spec.conf.neighborAddressAnnotation", 'has no annotation "berth.kubesphere.io/none"'))
+    for name, interface in (("slash", "a/b"), ("long", "x" * 16), ("dots", ".."), ("unicode", "\u00e4")):
+        yield Row("condition", peer(f"bad-interface-{name}", conf={"peerAs": 1, "neighborInterface": interface}),
+                  ("spec.conf.neighborInterface", "is no name of an interface"))
+    yield Row("condition", peer("no-interface", conf={"peerAs": 1, "neighborInterface": "nowhere"}),
+              ("spec.conf.neighborInterface: nowhere: there is no such interface on this node",))
+    yield Row("condition", peer("link-password", conf={"peerAs": 1, "neighborInterface": "nowhere2", "authPassword": "x"}),
+              ("spec.conf.neighborInterface nowhere2 is no one address", "TCP MD5"))
+    yield Row("condition", peer("link-multihop", conf={"peerAs": 1, "neighborInterface": "nowhere3"}, ebgpMultihop={"enabled": True}),
+              ("spec.conf.neighborInterface nowhere3", "take spec.ebgpMultihop"))
+    yield Row("condition", peer("link-local", conf={"peerAs": 1, "neighborAddress": "fe80::1"}),
+              ("is link-local", "spec.conf.neighborInterface instead"))
     yield Row("condition", peer("no-group", conf={"peerAs": 1, "neighborAddress": "203.0.113.246", "peerGroup": "nobody"}),
               ('spec.conf.peerGroup: there is no BgpPeer "nobody"',))
     yield Row("condition", peer("no-secret", conf={"peerAs": 1, "neighborAddress": "203.0.113.248", "passwordSecret": {"name": "nobody"}}),

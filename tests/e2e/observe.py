@@ -27,7 +27,8 @@ def routes(cluster, family=4):
     for route in json.loads(cluster.run("router", ["ip", "-j", f"-{family}", "route", "show"]).stdout):
         if route["dst"].startswith(POOL_PREFIXES[family]):
             hops = route.get("nexthops", [route])
-            found[re.sub("/(32|128)$", "", route["dst"])] = frozenset(hop["gateway"] for hop in hops if "gateway" in hop)
+            ways = (hop.get("gateway") or hop.get("via", {}).get("host") for hop in hops)   # `via`: of another family
+            found[re.sub("/(32|128)$", "", route["dst"])] = frozenset(way for way in ways if way)
     return found
 
 

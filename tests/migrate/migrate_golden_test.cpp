@@ -115,7 +115,8 @@ TEST(MetalLb, WhatIsPrintedCanBeRead) {
     ASSERT_TRUE(documents) << documents.error().text;
     const World world = kube::world_of(*documents);
     for (const auto& [name, pool] : world.pools.rows()) EXPECT_EQ(pool.invalid, "") << name;
-    for (const auto& [name, peer] : world.bgp_peers.rows()) EXPECT_TRUE(peer.has_conf && !peer.neighbor_address.empty()) << name;
+    for (const auto& [name, peer] : world.bgp_peers.rows())
+      EXPECT_TRUE(peer.has_conf && peer.neighbor_address.empty() != peer.neighbor_interface.empty()) << name;
     pools += world.pools.rows().size();
     if (const BgpPeer* tor = world.bgp_peers.find("tor")) {
       EXPECT_EQ(tor->auth_password, "yes: it # is");

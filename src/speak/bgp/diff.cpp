@@ -71,11 +71,11 @@ void diff_peers(const BgpDesired& desired, const BgpMirror& mirror, bool all, Bg
 void diff_audiences(const BgpDesired& desired, const BgpMirror& mirror, bool all, BgpSteps& steps) {
   if (all) return;  // a server begins with those that are wanted
   if (!mirror.audiences) {
-    steps.widen_audiences = !desired.audiences.empty() || !desired.policy.empty();
+    steps.widen_audiences = !desired.audiences.empty() || !desired.policy.empty() || !desired.own_next_hops.empty();
     steps.narrow_audiences = steps.tell_again = true;
     return;
   }
-  if (mirror.policy != desired.policy) steps.widen_audiences = steps.tell_again = true;
+  if (mirror.policy != desired.policy || mirror.own_next_hops != desired.own_next_hops) steps.widen_audiences = steps.tell_again = true;
   for (const auto& [number, offers] : desired.audiences) {
     const auto there = mirror.audiences->find(number);
     if (there == mirror.audiences->end() || there->second != offers) steps.widen_audiences = true;

@@ -24,6 +24,7 @@ struct BgpMirror {
   std::map<BgpRoute, Path> routes;
   std::optional<std::map<std::uint32_t, std::vector<BgpOffer>>> audiences;  // absent: not known
   std::string policy;  // asked for with them
+  std::vector<IpAddress> own_next_hops = {};  // the same
 };
 
 struct BgpSteps {

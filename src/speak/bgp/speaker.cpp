@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <tuple>
+#include <utility>
 
 #include "base/log.hpp"
+#include "speak/bgp/words.hpp"
 
 namespace berth {
 namespace {
@@ -85,6 +87,18 @@ void BgpSpeaker::bfd_changed(BfdReport report) {
   if (look) bell_.ring();
 }
 
+void BgpSpeaker::router_heard(const IpAddress& router) {
+  if (heard_.size() < Strangers::most) heard_.insert(router);
+  if (!callers_.known().contains(router)) bell_.ring();
+}
+
+void BgpSpeaker::links_changed(std::map<Zone, std::string> problems) {
+  for (const auto& [zone, problem] : problems)
+    if (!link_problems_.contains(zone)) log::warning("bgp_link_not_heard", {{"interface", zone.name()}, {"error", problem}});
+  link_problems_ = std::move(problems);
+  bell_.ring();
+}
+
 void BgpSpeaker::probes_changed(AnsweringNodes answering) {
   for (const auto& [node, answers] : answering) {
     const auto before = answering_.find(node);
@@ -127,17 +141,21 @@ bool BgpSpeaker::plan() {
   BgpConfiguration configuration = plan_bgp_configuration(world_, routes_.options().node, configured_, callers_.known());
   ranges_ = std::move(configuration.ranges);
   configuration_problems_ = std::move(configuration.problems);
-  configured_ = {configuration.global, configuration.peers, {}, {}, configuration.policy};
+  configured_ = {configuration.global, configuration.peers, {}, {}, configuration.policy, {}, configuration.own_next_hops};
+  want_links();
   consult_bfd(configuration.peers);
   const RoutePlan& routes = routes_.plan();
   const bool same_routes = !configuration.global || desired_version_ == routes.routes_version;
   std::vector<IpRange> ranges;
-  for (const BgpNeighborRange& one : ranges_) ranges.push_back(one.range);
+  for (const BgpNeighborRange& one : ranges_)
+    if (one.zone.empty()) ranges.push_back(one.range);
   const bool same = same_routes && configuration.global == desired_->global && configuration.peers == desired_->peers &&
-                    configuration.policy == desired_->policy && ranges == desired_->ranges;
+                    configuration.policy == desired_->policy && ranges == desired_->ranges &&
+                    configuration.own_next_hops == desired_->own_next_hops;
   if (!same) {
     BgpDesired next{
-        std::move(configuration.global), std::move(configuration.peers), {}, {}, std::move(configuration.policy), std::move(ranges)};
+        std::move(configuration.global),       std::move(configuration.peers), {}, {}, std::move(configuration.policy), std::move(ranges),
+        std::move(configuration.own_next_hops)};
     if (next.global) {
       next.routes = routes.routes;
       next.audiences = offers(routes.advertising, next.peers, next.global->as);
@@ -153,6 +171,7 @@ bool BgpSpeaker::plan() {
 
 void BgpSpeaker::collect_problems() {
   problems_ = configuration_problems_;
+  note_link_problems();
   for (BgpEngineProblem& problem : engine_.problems()) {
     if (problem.object.empty()) {
       if (const BgpConf* conf = world_.bgp_confs.find("default"); conf != nullptr)
@@ -161,6 +180,32 @@ void BgpSpeaker::collect_problems() {
       problems_.push_back({"BgpPeer", peer->name, peer->uid, std::move(problem.text)});
     }
   }
+}
+
+void BgpSpeaker::note_link_problems() {
+  const auto report = [this](const std::string& object, std::string text) {
+    if (const BgpPeer* peer = world_.bgp_peers.find(object); peer != nullptr)
+      problems_.push_back({"BgpPeer", peer->name, peer->uid, std::move(text)});
+  };
+  for (const BgpNeighborRange& one : ranges_)
+    if (const auto problem = link_problems_.find(one.zone); problem != link_problems_.end())
+      report(one.object, "spec.conf.neighborInterface: " + problem->second);
+  if (routes_.options().only_self || world_.nodes.rows().size() < 2) return;
+  for (const BgpPeerStatus& session : sessions_) {
+    const auto neighbor = IpAddress::parse_scoped(session.neighbor_address);
+    if (!neighbor || neighbor->zone.empty() || session.session_state != SessionState::established || session.add_path_send) continue;
+    const auto peer = std::ranges::find(desired_->peers, *neighbor, &BgpPeerConfig::neighbor);
+    if (peer != desired_->peers.end()) report(peer->object, std::string{one_path_on_a_link_text});
+  }
+}
+
+void BgpSpeaker::want_links() {
+  std::set<Zone> wanted;
+  for (const BgpNeighborRange& one : ranges_)
+    if (!one.zone.empty()) wanted.insert(one.zone);
+  if (wanted == links_) return;
+  links_ = std::move(wanted);
+  if (links_wanted_) links_wanted_(links_);
 }
 
 // Passwords and policies that BgpPeers and BgpConf name. A session that begins without is another one; but who may not read them, or can't,
@@ -180,13 +225,16 @@ bool BgpSpeaker::has_references(Instant now) {
 
 // A machine that is in no range is a stranger, whatever it wants. Those with a session are remembered as long as they have it.
 void BgpSpeaker::look_who_called(Instant now) {
-  for (const IpAddress& caller : engine_.take_callers()) {
-    const bool is_router = std::ranges::any_of(ranges_, [&](const BgpNeighborRange& one) { return one.range.contains(caller); });
+  std::set<IpAddress> found = engine_.take_callers();
+  found.merge(std::exchange(heard_, {}));
+  for (const IpAddress& caller : found) {
+    const bool is_router = std::ranges::any_of(ranges_, [&](const BgpNeighborRange& one) { return one.contains(caller); });
     if (is_router && !callers_.note(caller, now)) log::warning("bgp_too_many_callers", {{"address", caller.to_string()}});
   }
   if (callers_.known().empty()) return;
   for (const BgpPeerStatus& session : sessions_)
-    if (const auto neighbor = IpAddress::parse(session.neighbor_address); neighbor && session.session_state == SessionState::established)
+    if (const auto neighbor = IpAddress::parse_scoped(session.neighbor_address);
+        neighbor && session.session_state == SessionState::established)
       callers_.keep(*neighbor, now);
   callers_.forget_silent(now);
 }
@@ -259,7 +307,8 @@ asio::awaitable<void> BgpSpeaker::read_sessions() {
     prefixes_ = prefixes_by_peer(*desired_);
   }
   for (BgpPeerStatus& session : now)
-    if (const auto neighbor = IpAddress::parse(session.neighbor_address); neighbor && session.session_state == SessionState::established)
+    if (const auto neighbor = IpAddress::parse_scoped(session.neighbor_address);
+        neighbor && session.session_state == SessionState::established)
       if (const auto told = prefixes_.find(*neighbor); told != prefixes_.end()) session.prefixes = told->second;
   sessions_ = std::move(now);
 }

@@ -7,7 +7,10 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "base/backoff.hpp"
@@ -42,6 +45,12 @@ class BgpSpeaker {
   void bfd_changed(BfdReport report);
   // Called when the neighbours that BFD is asked for change.
   void on_bfd_wanted(std::function<void(std::vector<BfdPeer>)> listener) { bfd_wanted_ = std::move(listener); }
+  // A router that advertised itself on a link, with the link's zone.
+  void router_heard(const IpAddress& router);
+  // Why nothing can be heard on a link, by its interface.
+  void links_changed(std::map<Zone, std::string> problems);
+  // Called when the interfaces change at whose other end there are routers.
+  void on_links_wanted(std::function<void(std::set<Zone>)> listener) { links_wanted_ = std::move(listener); }
   void probes_changed(AnsweringNodes answering);
   // Called when the nodes to probe change: all next hops but our own.
   void on_probes_wanted(std::function<void(ProbeTargets)> listener) { probes_wanted_ = std::move(listener); }
@@ -68,6 +77,8 @@ class BgpSpeaker {
   bool plan();
   bool has_references(Instant now);
   void look_who_called(Instant now);
+  void want_links();
+  void note_link_problems();
   void collect_problems();
   void want_probes();
   void consult_bfd(std::vector<BgpPeerConfig>& peers);
@@ -92,6 +103,10 @@ class BgpSpeaker {
   RoutePlanner routes_;
   std::uint64_t desired_version_ = 0;  // of the routes in desired_
   Callers callers_;
+  std::set<IpAddress> heard_;  // since the last look
+  std::function<void(std::set<Zone>)> links_wanted_;
+  std::set<Zone> links_;
+  std::map<Zone, std::string> link_problems_;
   std::vector<BgpNeighborRange> ranges_;
   BgpDesired configured_;  // without routes, and without what BFD says
   std::shared_ptr<const BgpDesired> desired_ = std::make_shared<BgpDesired>();

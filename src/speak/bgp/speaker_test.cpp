@@ -5,6 +5,7 @@
 #include "base/task_group.hpp"
 #include "base/testing/sim_timers.hpp"
 #include "plan/testing/builders.hpp"
+#include "speak/bgp/words.hpp"
 
 namespace berth {
 namespace {
@@ -225,6 +226,67 @@ TEST_F(Speaker, WhoConnectsOfARangeIsAPeerAsLongAsItHasASession) {
   EXPECT_EQ(engine_.applied.back().peers.size(), 1U) << "it may come back";
   timers_.run_for(Callers::patience);
   EXPECT_TRUE(engine_.applied.back().peers.empty());
+}
+
+TEST_F(Speaker, WhoIsHeardOnALinkIsAPeer) {
+  std::set<Zone> wanted;
+  speaker_.on_links_wanted([&](std::set<Zone> links) { wanted = std::move(links); });
+  const Zone eth1 = *Zone::of("eth1"), eth2 = *Zone::of("eth2");
+  Objects all = ordinary();
+  all.peers.front().neighbor_address.clear();
+  all.peers.front().neighbor_interface = "eth1";
+  world_ = world(std::move(all));
+  start();
+  EXPECT_EQ(wanted, std::set{eth1});
+  EXPECT_TRUE(engine_.applied.back().ranges.empty()) << "nobody has to connect";
+  EXPECT_FALSE(engine_.applied.back().own_next_hops.empty());
+
+  const IpAddress router = *IpAddress::parse("fe80::1");
+  speaker_.router_heard(router.in(eth2));
+  timers_.run_for(1s);
+  EXPECT_TRUE(engine_.applied.back().peers.empty());
+  speaker_.router_heard(router.in(eth1));
+  timers_.run_for(1s);
+  ASSERT_EQ(engine_.applied.back().peers.size(), 1U);
+  EXPECT_EQ(engine_.applied.back().peers.front().neighbor, router.in(eth1));
+  for (int i = 0; i < 120; ++i) {
+    timers_.run_for(10s);
+    speaker_.router_heard(router.in(eth1));
+  }
+  EXPECT_EQ(engine_.applied.back().peers.size(), 1U) << "as long as it is heard";
+  timers_.run_for(Callers::patience + 20s);
+  EXPECT_TRUE(engine_.applied.back().peers.empty());
+}
+
+TEST_F(Speaker, WhyNothingIsHeardOnALinkIsTold) {
+  Objects all = ordinary();
+  all.peers.front().neighbor_address.clear();
+  all.peers.front().neighbor_interface = "eth1";
+  world_ = world(std::move(all));
+  start();
+  speaker_.links_changed({{*Zone::of("eth1"), "eth1: there is no such interface"}, {*Zone::of("eth2"), "not asked for"}});
+  timers_.run_for(1s);
+  ASSERT_EQ(speaker_.problems().size(), 1U);
+  EXPECT_EQ(speaker_.problems().front().text, "spec.conf.neighborInterface: eth1: there is no such interface");
+  speaker_.links_changed({});
+  timers_.run_for(1s);
+  EXPECT_TRUE(speaker_.problems().empty());
+}
+
+TEST_F(Speaker, ARouterOnALinkThatTakesOnePathIsToldToHearTooLittle) {
+  Objects all = ordinary();
+  all.peers.front().neighbor_address.clear();
+  all.peers.front().neighbor_interface = "eth1";
+  all.nodes.push_back(node("b", "10.0.0.2"));
+  world_ = world(std::move(all));
+  start();
+  speaker_.router_heard(*IpAddress::parse_scoped("fe80::1%eth1"));
+  timers_.run_for(1s);
+  EXPECT_TRUE(speaker_.problems().empty());
+  engine_.established = {"fe80::1%eth1"};
+  timers_.run_for(20s);
+  ASSERT_EQ(speaker_.problems().size(), 1U);
+  EXPECT_EQ(speaker_.problems().front().text, one_path_on_a_link_text);
 }
 
 TEST_F(Speaker, ANodeThatDoesNotAnswerAnyMoreIsNoNextHop) {

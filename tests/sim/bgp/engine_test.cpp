@@ -22,16 +22,19 @@ class EngineStory : public ::testing::Test {
   void SetUp() override {
     desired_.global = BgpGlobal{
         .as = 64512, .router_id = "10.0.0.1", .listen_port = -1, .listen_addresses = {}, .use_multiple_paths = false};
+    start_engine();
+    time_.run_for(1s);
+  }
+  void start_engine() {
     engine_ = make_gobgp_engine(
         io_.get_executor(), time_, std::make_unique<SimulatedProcess>(io_.get_executor(), time_, host_),
         [this] { return std::make_shared<SimulatedApi>(io_.get_executor(), time_, host_); }, GobgpOptions{});
-    tasks_.spawn("engine", engine_->run([] {}));
-    time_.run_for(1s);
+    tasks_->spawn("engine", engine_->run([] {}));
   }
   void TearDown() override {
-    tasks_.cancel();
+    tasks_->cancel();
     time_.run_for(0s);
-    EXPECT_EQ(tasks_.size(), 0U);
+    EXPECT_EQ(tasks_->size(), 0U);
     if (host_.gobgpd) host_.gobgpd->kill();
     time_.run_for(1min);
   }
@@ -54,12 +57,14 @@ class EngineStory : public ::testing::Test {
 
   bool apply() {
     std::optional<bool> done;
-    tasks_.spawn("apply", apply_into(done));
+    tasks_->spawn("apply", apply_into(done));
     for (int i = 0; i < 1000 && !done; ++i) time_.run_for(20ms);
     return done.value_or(false);
   }
   asio::awaitable<void> apply_into(std::optional<bool>& done) {
-    done = (co_await engine_->apply(std::make_shared<const BgpDesired>(desired_))).has_value();
+    const Result<> applied = co_await engine_->apply(std::make_shared<const BgpDesired>(desired_));
+    why_not_ = applied ? "" : applied.error().text;
+    done = applied.has_value();
   }
   static asio::awaitable<void> stop(BgpEngine& engine) { (void)co_await engine.stop(BgpStop::restart); }
   // As the speaker: until it is so.
@@ -68,7 +73,7 @@ class EngineStory : public ::testing::Test {
       if (apply()) return;
       time_.run_for(50ms);
     }
-    ADD_FAILURE() << "it can't be applied";
+    ADD_FAILURE() << "it can't be applied: " << why_not_;
   }
   // The next calls of this name meet their fate.
   void next(std::string_view call, Fate fate, int times = 1) {
@@ -103,9 +108,10 @@ class EngineStory : public ::testing::Test {
   Routers routers_;
   GobgpHost host_{.time = time_, .rng = rng_, .routers = routers_, .faults = {}, .gobgpd = nullptr};
   std::unique_ptr<BgpEngine> engine_;
-  TaskGroup tasks_{io_.get_executor()};
+  std::optional<TaskGroup> tasks_{io_.get_executor()};
   BgpDesired desired_;
   std::map<Gone, int> gone_;
+  std::string why_not_;
 };
 
 TEST_F(EngineStory, ARestartThatGoesWellLosesNothing) {
@@ -153,7 +159,7 @@ TEST_F(EngineStory, NoPeerIsAddedWhileRoutesOfRoutersWouldBeTaken) {
 TEST_F(EngineStory, AnAdoptedEngineThatIsStoppedBeforeItWasReadSaysNoGoodbye) {
   add_router(1);
   begin();
-  tasks_.cancel();
+  tasks_->cancel();
   time_.run_for(0s);
   const auto second = make_gobgp_engine(
       io_.get_executor(), time_, std::make_unique<SimulatedProcess>(io_.get_executor(), time_, host_),
@@ -168,6 +174,27 @@ TEST_F(EngineStory, AnAdoptedEngineThatIsStoppedBeforeItWasReadSaysNoGoodbye) {
   EXPECT_TRUE(gone_.empty()) << to_string(gone_.begin()->first);
   tasks.cancel();
   time_.run_for(0s);
+}
+
+TEST_F(EngineStory, AServerThatSaysItRunsNothingIsNotStartedWhileNobodyKnowsItsPeers) {
+  add_router(1);
+  begin();
+  tasks_->cancel();
+  time_.run_for(0s);
+  tasks_.emplace(io_.get_executor());
+  start_engine();  // of another process, which finds gobgpd as it is
+  host_.faults.broken = 1;
+  int starts = 0;
+  host_.fate = [&starts](std::string_view call) {
+    if (call == "StartBgp") ++starts;
+    return call == "ListPeer" ? Fate::not_done : Fate::done;
+  };
+  for (int i = 0; i < 50; ++i) EXPECT_FALSE(apply());
+  EXPECT_EQ(starts, 0) << "it would keep its peers, and lose its policies";
+  host_.faults.broken = 0;
+  host_.fate = [](std::string_view) { return Fate::done; };
+  apply_until_done();
+  EXPECT_TRUE(gone_.empty()) << to_string(gone_.begin()->first);
 }
 
 // ... but not for ever: a route that gobgpd will not have must not keep all sessions down.

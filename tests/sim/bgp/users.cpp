@@ -90,7 +90,7 @@ Instant BgpUsers::touched(const IpAddress& router) const {
 Instant BgpUsers::stirred(const IpAddress& ip) const {
   const auto address = std::ranges::find(addresses_, ip, &Address::ip);
   const auto found = address == addresses_.end() ? stirred_.end() : stirred_.find(address->service);
-  return found == stirred_.end() ? Instant{} : found->second;
+  return std::max(nodes_stirred_, found == stirred_.end() ? Instant{} : found->second);
 }
 
 void BgpUsers::speaker_begins() {
@@ -308,6 +308,7 @@ std::string BgpUsers::change_node() {
     default: what = "NetworkUnavailable"; node.network_unavailable = !node.network_unavailable;
   }
   if (!was_out && taken_out(node)) note_left(node);
+  if (!taken_out(node)) nodes_stirred_ = time_.now();
   cluster_.put(node);
   return fmt::format("{} of {} changes", what, node.name);
 }
@@ -321,6 +322,7 @@ std::string BgpUsers::add_or_remove_node() {
     return name + " is removed";
   }
   cluster_.put(node_number(number));
+  nodes_stirred_ = time_.now();
   return name + " is added";
 }
 

@@ -30,7 +30,7 @@ class BgpUsers {
   // When the users last did what makes this session another, and what makes the server another, which ends all of them.
   [[nodiscard]] Instant touched(const IpAddress& router) const;
   [[nodiscard]] Instant touched_server() const { return touched_server_; }
-  // When its Service's endpoints or traffic policy last changed.
+  // When its Service's endpoints or traffic policy last changed, or a node came: of which a speaker may hear after it misses another.
   [[nodiscard]] Instant stirred(const IpAddress& ip) const;
   [[nodiscard]] std::uint64_t deeds() const { return deeds_; }
   [[nodiscard]] std::size_t addresses_held() const { return held_.size(); }
@@ -109,6 +109,7 @@ class BgpUsers {
   Instant speaker_began_;
   std::map<IpAddress, Instant> touched_;
   std::map<ObjectName, Instant> stirred_;
+  Instant nodes_stirred_{};
   std::map<ObjectName, std::vector<ObjectName>> slices_;  // of each Service
   Instant touched_server_;
   std::optional<std::uint32_t> as_;
