@@ -89,6 +89,7 @@ void RoutePlanner::plan_everything(const World& world) {
   std::erase_if(ready_since_, [&](const auto& item) { return !held_by_.contains(item.first); });
   plan_.routes_version = versions.first + (routes == plan_.routes ? 0 : 1);
   plan_.verdicts_version = versions.second + (verdicts == plan_.verdicts ? 0 : 1);
+  changes_.everything();
   planned_ = true;
   audiences_changed_ = true;
 }
@@ -304,25 +305,39 @@ void RoutePlanner::put_routes(const IpAddress& ip, BgpRoutes routes) {
   for (auto it = routes.begin(); it != routes.end() || is_its();) {
     if (it == routes.end() || (is_its() && at->first < it->first)) {
       give_up(at->second);
+      changes_.add(at->first);
       at = plan_.routes.erase(at);
       same = false;
     } else if (!is_its() || it->first < at->first) {
       // An aggregate is as the lowest address in it says.
-      if (plan_.routes.try_emplace(it->first, it->second).second)
+      if (plan_.routes.try_emplace(it->first, it->second).second) {
+        changes_.add(it->first);
         same = false;
-      else
+      } else {
         give_up(it->second);
+      }
       ++it;
     } else {
       give_up(at->second);
       if (at->second != it->second) {
         at->second = std::move(it->second);
+        changes_.add(at->first);
         same = false;
       }
       ++it, ++at;
     }
   }
   if (!same) ++plan_.routes_version;
+}
+
+void RoutePlanner::bring_up_to_date(BgpRoutes& routes, Position& position) const {
+  const auto take = [&](const BgpRoute& route) {
+    if (const auto is = plan_.routes.find(route); is != plan_.routes.end())
+      routes.insert_or_assign(route, is->second);
+    else
+      routes.erase(route);
+  };
+  if (!changes_.read(position, take)) routes = plan_.routes;
 }
 
 void RoutePlanner::put_verdict(const IpAddress& ip, std::optional<RouteVerdict> verdict) {

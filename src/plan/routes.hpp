@@ -72,6 +72,10 @@ class RoutePlanner {
   // false, and the plan stays.
   bool update(const World& world, const AnsweringNodes& answering, Instant now);
   [[nodiscard]] const RoutePlan& plan() const { return plan_; }
+  using Position = ChangeLog<BgpRoute>::Position;
+  // Makes `routes`, which were the plan's at a position (0: whatever they are), those of now: where it can by what changed since, which
+  // costs the same however many there are.
+  void bring_up_to_date(BgpRoutes& routes, Position& position) const;
   [[nodiscard]] const RouteOptions& options() const { return options_; }
   // The next update plans all anew, which makes no difference: for the test that says so.
   void plan_all_anew() { planned_ = false; }
@@ -130,6 +134,7 @@ class RoutePlanner {
   Frame frame_;
   EligibleNodes reachable_;
   std::optional<Advertiser> advertiser_;
+  ChangeLog<BgpRoute> changes_;
   std::map<std::uint32_t, std::size_t> paths_of_audience_;
   bool audiences_changed_ = false;
 

@@ -153,20 +153,35 @@ bool BgpSpeaker::plan() {
                     configuration.policy == desired_->policy && ranges == desired_->ranges &&
                     configuration.own_next_hops == desired_->own_next_hops;
   if (!same) {
-    BgpDesired next{
-        std::move(configuration.global),       std::move(configuration.peers), {}, {}, std::move(configuration.policy), std::move(ranges),
-        std::move(configuration.own_next_hops)};
-    if (next.global) {
-      next.routes = routes.routes;
-      next.audiences = offers(routes.advertising, next.peers, next.global->as);
-    }
-    desired_version_ = routes.routes_version;
-    desired_ = std::make_shared<const BgpDesired>(std::move(next));
+    want(std::move(configuration), std::move(ranges));
     if (!diverged_at_) diverged_at_ = begun;
   }
   ++counters_.plans;
   counters_.last_plan_seconds = seconds(timers_.now() - begun);
   return true;
+}
+
+void BgpSpeaker::want(BgpConfiguration configuration, std::vector<IpRange> ranges) {
+  Made next = std::exchange(made_before_, std::move(made_));
+  if (next.desired.use_count() != 1) next = {std::make_shared<BgpDesired>()};
+  BgpDesired& to = *next.desired;
+  to.audiences.clear();
+  if (configuration.global) {
+    routes_.bring_up_to_date(to.routes, next.position);
+    to.audiences = offers(routes_.plan().advertising, configuration.peers, configuration.global->as);
+  } else {
+    to.routes.clear();
+    next.position = 0;
+  }
+  to.global = std::move(configuration.global);
+  to.peers = std::move(configuration.peers);
+  to.policy = std::move(configuration.policy);
+  to.ranges = std::move(ranges);
+  to.own_next_hops = std::move(configuration.own_next_hops);
+  made_ = std::move(next);
+  desired_ = made_.desired;
+  desired_version_ = routes_.plan().routes_version;
+  prefixes_.reset();
 }
 
 void BgpSpeaker::collect_problems() {
@@ -302,14 +317,11 @@ asio::awaitable<void> BgpSpeaker::read_sessions() {
   if (!read && read.error().code != ErrorCode::unavailable) co_return;
   std::vector<BgpPeerStatus> now = read ? std::move(*read) : std::vector<BgpPeerStatus>{};  // without an engine there is none
   log_changes(sessions_, now);
-  if (counted_ != desired_) {
-    counted_ = desired_;
-    prefixes_ = prefixes_by_peer(*desired_);
-  }
+  if (!prefixes_) prefixes_ = prefixes_by_peer(*desired_);
   for (BgpPeerStatus& session : now)
     if (const auto neighbor = IpAddress::parse_scoped(session.neighbor_address);
         neighbor && session.session_state == SessionState::established)
-      if (const auto told = prefixes_.find(*neighbor); told != prefixes_.end()) session.prefixes = told->second;
+      if (const auto told = prefixes_->find(*neighbor); told != prefixes_->end()) session.prefixes = told->second;
   sessions_ = std::move(now);
 }
 

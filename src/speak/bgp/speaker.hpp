@@ -75,6 +75,7 @@ class BgpSpeaker {
 
  private:
   bool plan();
+  void want(BgpConfiguration configuration, std::vector<IpRange> ranges);
   bool has_references(Instant now);
   void look_who_called(Instant now);
   void want_links();
@@ -101,7 +102,6 @@ class BgpSpeaker {
   BfdVerdict bfd_verdict_;
   AnsweringNodes answering_;
   RoutePlanner routes_;
-  std::uint64_t desired_version_ = 0;  // of the routes in desired_
   Callers callers_;
   std::set<IpAddress> heard_;  // since the last look
   std::function<void(std::set<Zone>)> links_wanted_;
@@ -110,12 +110,18 @@ class BgpSpeaker {
   std::vector<BgpNeighborRange> ranges_;
   BgpDesired configured_;  // without routes, and without what BFD says
   std::shared_ptr<const BgpDesired> desired_ = std::make_shared<BgpDesired>();
+  // The same, and the one before, which nobody reads any more and the next one is made of: a copy of many routes takes long.
+  struct Made {
+    std::shared_ptr<BgpDesired> desired;
+    RoutePlanner::Position position = 0;  // of its routes in the plan's
+  };
+  Made made_{}, made_before_{};
+  std::uint64_t desired_version_ = 0;  // of the routes in desired_
   std::shared_ptr<const BgpDesired> applied_;
   std::shared_ptr<const BgpDesired> failed_;  // what could not be applied last
   std::vector<BgpProblem> configuration_problems_, problems_;  // without and with those of the engine
   std::vector<BgpPeerStatus> sessions_;
-  std::shared_ptr<const BgpDesired> counted_;  // the one of which these are:
-  std::map<IpAddress, std::uint32_t> prefixes_;  // how many each router is told of
+  std::optional<std::map<IpAddress, std::uint32_t>> prefixes_;  // how many each router is told of; absent: not counted since a change
   bool sessions_changed_ = true;
   Instant sessions_read_;
   Backoff backoff_{{.initial = std::chrono::milliseconds{50}, .limit = std::chrono::seconds{5}}};
