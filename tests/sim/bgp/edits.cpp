@@ -132,6 +132,7 @@ std::string BgpUsers::edit_badly() {
 std::string BgpUsers::repair() {
   if (bad_.empty()) return "nothing";
   const std::string name = *bad_.begin();
+  if (good_.at(name).passive) touched_server_ = time_.now();  // a speaker that began meanwhile listens from now on
   put_peer(good_.at(name));
   return name + " is repaired";
 }
