@@ -59,8 +59,10 @@ bool Mirror::shows(const BgpPeerConfig& peer, const BgpPeerConfig& shown) const 
   return has_.global && peer.neighbor == shown.neighbor && as_shown(peer, *has_.global) == shown;
 }
 
+// A path of which nonsense is said is there all the same; given again under its number it replaces itself.
 void Mirror::take_paths(const std::vector<api::Path>& paths) {
-  has_.routes.clear();
+  const auto before = std::exchange(has_.routes, {});
+  has_.missed.clear();
   ages_.clear();
   foreign_.clear();
   last_age_ += paths.size();
@@ -76,6 +78,8 @@ void Mirror::take_paths(const std::vector<api::Path>& paths) {
     removal.set_is_withdraw(true);
     foreign_.push_back(std::move(removal));
   }
+  for (const auto& [route, path] : before)
+    if (!has_.routes.contains(route)) has_.missed.emplace(route, path.id);
 }
 
 // -- acknowledged -----------------------------------------------------------------------------------

@@ -57,6 +57,25 @@ TEST(Mirror, WhatWasAcknowledgedStandsBeforeWhatIsWished) {
   EXPECT_EQ(mirror.has().peers.at(wished.neighbor).object, "before");
 }
 
+TEST(Mirror, ANonsensicalPathIsGivenAgainUnderItsNumber) {
+  Mirror mirror;
+  mirror.started(server);
+  Mirror::RouteSteps both;
+  for (std::uint32_t number : {1U, 2U}) both.push_back({{IpAddress::v4(0xCB007101), IpAddress::v4(0x0A000000 + number)}, number, {}});
+  static_cast<void>(mirror.changed(both, {}, false));
+  api::Path nonsense = to_api(both[1].route, both[1].id, {});
+  nonsense.set_identifier(0);
+  mirror.take(*to_api(server), {}, {nonsense}, nullptr);  // and of the other one nothing is said
+  BgpDesired wanted = desired({});
+  for (const auto& step : both) wanted.routes.emplace(step.route, step.path);
+  wanted.routes.emplace(BgpRoute{IpAddress::v4(0xCB007101), IpAddress::v4(0x0A000000)}, BgpPath{});  // a new one comes first
+  std::map<BgpRoute, std::uint32_t> numbers;
+  for (const auto& step : diff(wanted, mirror.has()).add_routes) numbers.emplace(step.route, step.id);
+  EXPECT_EQ(numbers.at(both[0].route), 1U);
+  EXPECT_EQ(numbers.at(both[1].route), 2U);
+  EXPECT_EQ(numbers.at(wanted.routes.begin()->first), 3U);
+}
+
 TEST(Mirror, AForeignPathIsWithdrawnUnlessOursTakesItsNumber) {
   const api::Path without_number = to_api(route, 0, {}), of_another_prefix = to_api(other_route, 0, {});
   Mirror mirror = read_back({}, {without_number, of_another_prefix, to_api(other_route, 1, {})});

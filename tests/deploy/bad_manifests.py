@@ -416,7 +416,7 @@ def routing():
     yield Row("condition", peer("two-passwords", conf={"peerAs": 1, "neighborAddress": "203.0.113.247", "authPassword": "x",
                                                        "passwordSecret": {"name": "nobody"}}), ("exclude each other",))
     yield Row("condition", peer("range-password", conf={"peerAs": 1, "neighborAddress": "198.18.9.0/24", "authPassword": "x"}),
-              ("spec.conf.neighborAddress 198.18.9.0/24 is a range, which can't have a password", "RFC 2385"))
+              ("spec.conf.neighborAddress 198.18.9.0/24 is no one address, so it can't have a password", "RFC 2385"))
     yield bad_peer("condition", ("spec.transport.localAddress", "family"), transport={"localAddress": "2001:db8::1"})
     yield bad_peer("condition", ("spec.ttlSecurity and spec.ebgpMultihop exclude each other",), ttlSecurity={"enabled": True},
                    ebgpMultihop={"enabled": True, "multihopTtl": 3})

@@ -11,22 +11,30 @@ class PathNumbers {
  public:
   explicit PathNumbers(const BgpMirror& mirror) : mirror_(mirror) {}
 
-  std::uint32_t next(const IpAddress& address) {
-    if (!address_ || *address_ != address) {
-      address_ = address;
-      taken_.clear();
-      for (auto it = mirror_.routes.lower_bound(BgpRoute{address, {}}); it != mirror_.routes.end() && it->first.address == address; ++it)
-        taken_.insert(it->second.id);
-      lowest_ = 1;
-    }
-    while (taken_.contains(lowest_)) ++lowest_;
+  std::uint32_t next(const BgpRoute& route) {
+    if (!address_ || *address_ != route.address) look_at(route.address);
+    if (const auto known = mirror_.missed.find(route); known != mirror_.missed.end() && taken_.insert(known->second).second)
+      return known->second;
+    while (taken_.contains(lowest_) || kept_free_.contains(lowest_)) ++lowest_;
     return lowest_++;
   }
 
  private:
+  void look_at(const IpAddress& address) {
+    address_ = address;
+    taken_.clear();
+    kept_free_.clear();
+    lowest_ = 1;
+    const auto all_of = [&](const auto& routes, const auto& each) {
+      for (auto it = routes.lower_bound(BgpRoute{address, {}}); it != routes.end() && it->first.address == address; ++it) each(it->second);
+    };
+    all_of(mirror_.routes, [&](const BgpMirror::Path& path) { taken_.insert(path.id); });
+    all_of(mirror_.missed, [&](std::uint32_t number) { kept_free_.insert(number); });
+  }
+
   const BgpMirror& mirror_;
   std::optional<IpAddress> address_;
-  std::set<std::uint32_t> taken_;
+  std::set<std::uint32_t> taken_, kept_free_;
   std::uint32_t lowest_ = 1;
 };
 
@@ -40,7 +48,7 @@ void diff_routes(const BgpDesired& desired, const BgpMirror& mirror, bool all, B
   for (const auto& [route, path] : desired.routes) {
     while (there != mirror.routes.end() && there->first < route) withdraw();
     if (there == mirror.routes.end() || route < there->first) {
-      steps.add_routes.push_back({route, numbers.next(route.address), path});
+      steps.add_routes.push_back({route, numbers.next(route), path});
       continue;
     }
     if (all || there->second.path != path) steps.add_routes.push_back({route, there->second.id, path});

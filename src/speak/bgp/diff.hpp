@@ -22,6 +22,7 @@ struct BgpMirror {
   std::optional<BgpGlobal> global;
   std::map<IpAddress, BgpPeerConfig> peers;
   std::map<BgpRoute, Path> routes;
+  std::map<BgpRoute, std::uint32_t> missed = {};  // numbers of routes that were in it and, as it says, are not: given to them again
   std::optional<std::map<std::uint32_t, std::vector<BgpOffer>>> audiences;  // absent: not known
   std::string policy;  // asked for with them
   std::vector<IpAddress> own_next_hops = {};  // the same
