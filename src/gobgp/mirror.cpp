@@ -6,6 +6,7 @@
 #include <optional>
 #include <ranges>
 #include <tuple>
+#include <utility>
 
 #include "gobgp/translate.hpp"
 
